@@ -1,0 +1,40 @@
+/* boot.c: luma.boot, loaded before luma.core and without BLAS.
+ *
+ * OpenBLAS picks its kernels once, while it is being loaded, and does not know
+ * newer processors: it then runs its generic ones, several times slower.  The
+ * choice can only be corrected from the environment before that moment.
+ * luma.boot() sets OPENBLAS_CORETYPE (when the user has not) and
+ * OPENBLAS_NUM_THREADS=1; luma.boot(true), after the load, takes both away
+ * again so that child programs see the user's own environment. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cpu.h"
+
+static const char *const names[2] = {"OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"};
+static int ours[2]; /* 1: we set it and it was absent before */
+static char *threads_before;
+
+static int l_boot(lua_State *L) {
+  if (lua_toboolean(L, 1)) {
+    for (int i = 0; i < 2; i++)
+      if (ours[i]) unsetenv(names[i]);
+    if (threads_before != NULL) setenv(names[1], threads_before, 1);
+    return 0;
+  }
+  const char *core = lm_cpu_blas_core();
+  if (core != NULL && getenv(names[0]) == NULL) ours[0] = setenv(names[0], core, 0) == 0;
+  const char *before = getenv(names[1]);
+  if (before != NULL && threads_before == NULL) threads_before = strdup(before);
+  ours[1] = before == NULL;
+  setenv(names[1], "1", 1);
+  return 0;
+}
+
+__attribute__((visibility("default"))) int luaopen_luma_boot(lua_State *L);
+int luaopen_luma_boot(lua_State *L) {
+  lua_pushcfunction(L, l_boot);
+  return 1;
+}

@@ -1,0 +1,316 @@
+/* module.c: luaopen_luma_core: registers every op table, and dispatches calls
+ * so that a tape can listen.
+ *
+ * Every op is one closure over its table row.  When no tape is current the
+ * dispatcher calls straight through.  When one is, and an argument depends on
+ * something trainable, the op runs the same way and then
+ *   recorder(name, result, arg1, arg2, ...)
+ * (a Lua function, see lua/luma/tape.lua) notes the step. */
+#include "core/blas.h"
+#include "core/cpu.h"
+#include "core/pool.h"
+#include "lua/luma.h"
+
+/* Per state, in the registry under the address of `state_key`. */
+typedef struct {
+  uint64_t tape;   /* serial of the current tape, 0 = none */
+  uint64_t seed;   /* luma.seed */
+  uint64_t stream; /* next random stream */
+  bool recording;  /* inside the recorder: its own ops are not recorded */
+} state;
+static const char state_key = 0;
+static const char recorder_key = 0;
+
+static state *get_state(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  state *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+uint64_t luma_seed(lua_State *L) {
+  return get_state(L)->seed;
+}
+uint64_t luma_nextstream(lua_State *L) {
+  return get_state(L)->stream++;
+}
+
+static bool tracked(const state *s, lua_State *L, int idx) {
+  const luma_tensor *u = luaL_testudata(L, idx, LUMA_TENSOR);
+  return u != NULL && (u->trainable || u->tape == s->tape);
+}
+
+static bool any_tracked(const state *s, lua_State *L, int n) {
+  for (int i = 1; i <= n; i++) {
+    if (tracked(s, L, i)) return true;
+    if (lua_type(L, i) != LUA_TTABLE) continue;
+    for (int k = 1; lua_rawgeti(L, i, k) != LUA_TNIL; k++) { /* concat{a, b}, stack{...} */
+      const bool hit = tracked(s, L, -1);
+      lua_pop(L, 1);
+      if (hit) {
+        return true;
+      }
+    }
+    lua_pop(L, 1);
+  }
+  return false;
+}
+
+static int dispatch(lua_State *L) {
+  const luma_op *op = lua_touserdata(L, lua_upvalueindex(1));
+  state *s = lua_touserdata(L, lua_upvalueindex(2));
+  if (s->tape == 0 || s->recording) return op->fn(L);
+  const int n = lua_gettop(L);
+  if (!any_tracked(s, L, n)) return op->fn(L);
+  luaL_checkstack(L, 2 * n + 8, op->name);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
+  lua_pushstring(L, op->name);
+  lua_pushvalue(L, lua_upvalueindex(1)); /* the op itself, same upvalues, no dispatcher */
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushcclosure(L, op->fn, 2);
+  for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+  lua_call(L, n, 1);
+  lua_pushvalue(L, -1); /* keep the result below the recorder's call */
+  lua_insert(L, n + 1);
+  for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+  s->recording = true; /* the recorder calls no ops that may raise */
+  lua_call(L, n + 2, 0);
+  s->recording = false;
+  return 1;
+}
+
+/* Pushes the table that `name` lives in (created on the way) and returns the
+ * part of the name after the last dot. */
+static const char *push_home(lua_State *L, const char *name) {
+  lua_pushvalue(L, -1);
+  for (;;) {
+    const char *dot = name;
+    while (*dot != '\0' && *dot != '.') dot++;
+    if (*dot == '\0') return name;
+    lua_pushlstring(L, name, (size_t)(dot - name));
+    if (lua_gettable(L, -2) != LUA_TTABLE) {
+      lua_pop(L, 1);
+      lua_newtable(L);
+      lua_pushlstring(L, name, (size_t)(dot - name));
+      lua_pushvalue(L, -2);
+      lua_settable(L, -4);
+    }
+    lua_remove(L, -2);
+    name = dot + 1;
+  }
+}
+
+void luma_register(lua_State *L, const luma_op *ops) {
+  state *s = get_state(L);
+  luaL_getsubtable(L, -1, "oplist");
+  luaL_getmetatable(L, LUMA_TENSOR);
+  lua_getfield(L, -1, "methods");
+  lua_remove(L, -2);
+  const int methods = lua_gettop(L), list = methods - 1, core = list - 1;
+  for (const luma_op *op = ops; op->name != NULL; op++) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+    lua_pushlightuserdata(L, s);
+    lua_pushcclosure(L, dispatch, 2);
+    lua_pushvalue(L, core);
+    const char *leaf = push_home(L, op->name);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, leaf);
+    lua_pop(L, 2);
+    if (op->flags & LUMA_METHOD) {
+      lua_pushvalue(L, -1);
+      lua_setfield(L, methods, leaf);
+    }
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, op->name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, op->signature);
+    lua_setfield(L, -2, "signature");
+    lua_pushstring(L, op->doc);
+    lua_setfield(L, -2, "doc");
+    lua_pushboolean(L, (op->flags & LUMA_METHOD) != 0);
+    lua_setfield(L, -2, "method");
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "fn");
+    lua_seti(L, list, luaL_len(L, list) + 1);
+  }
+  lua_settop(L, core);
+}
+
+/* ---- knobs: core.* functions that are not ops on tensors ---- */
+
+static int l_threads(lua_State *L) {
+  if (!lua_isnoneornil(L, 1))
+    lm_pool_set_threads((int)luma_checkint(L, 1, 1, LM_MAX_THREADS, "threads"));
+  lua_pushinteger(L, lm_pool_threads());
+  return 1;
+}
+
+static int l_seed(lua_State *L) {
+  state *s = get_state(L);
+  if (!lua_isnoneornil(L, 1)) {
+    s->seed = (uint64_t)luma_checkint(L, 1, INT64_MIN, INT64_MAX, "seed");
+    s->stream = lua_isnoneornil(L, 2) ? 0 : (uint64_t)luma_checkint(L, 2, 0, INT64_MAX, "stream");
+  }
+  lua_pushinteger(L, (lua_Integer)s->seed);
+  lua_pushinteger(L, (lua_Integer)s->stream);
+  return 2;
+}
+
+static int l_memory(lua_State *L) {
+  lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    static const char *const keys[] = {"limit", "reset_peak", "trim", NULL};
+    luma_checkkeys(L, 1, keys);
+    const int64_t limit = luma_optint(L, 1, "limit", -1, 0, INT64_MAX);
+    if (limit >= 0) lm_mem_set_limit(limit);
+    if (luma_optboolean(L, 1, "reset_peak", false)) lm_mem_reset_peak();
+    if (luma_optboolean(L, 1, "trim", false)) lm_mem_trim();
+  }
+  const lm_mem m = lm_mem_stats();
+  lua_createtable(L, 0, 5);
+  const struct {
+    const char *key;
+    int64_t value;
+  } rows[] = {{"live", m.live},
+              {"peak", m.peak},
+              {"buffers", m.buffers},
+              {"cached", m.cached},
+              {"limit", m.limit}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    lua_pushinteger(L, rows[i].value);
+    lua_setfield(L, -2, rows[i].key);
+  }
+  return 1;
+}
+
+static int l_info(lua_State *L) {
+  lua_createtable(L, 0, 5);
+  lua_pushstring(L, lm_isa_name(lm_cpu_isa()));
+  lua_setfield(L, -2, "isa");
+  lua_pushinteger(L, lm_pool_threads());
+  lua_setfield(L, -2, "threads");
+  lua_pushstring(L, lm_blas_core());
+  lua_setfield(L, -2, "blas_core");
+  lua_pushstring(L, lm_blas_config());
+  lua_setfield(L, -2, "blas_config");
+  lua_pushinteger(L, lm_cpu_l2_bytes());
+  lua_setfield(L, -2, "l2_bytes");
+  return 1;
+}
+
+/* The tape's side: core.tape_serial(n), core.recorder(f), core.trainable(x, on),
+ * core.tape_of(x, serial), core.grad(x, g), core.version(x). */
+static int l_tape_serial(lua_State *L) {
+  state *s = get_state(L);
+  if (!lua_isnoneornil(L, 1)) s->tape = (uint64_t)luma_checkint(L, 1, 0, INT64_MAX, "serial");
+  s->recording = false;
+  lua_pushinteger(L, (lua_Integer)s->tape);
+  return 1;
+}
+
+static int l_recorder(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &recorder_key);
+  return 0;
+}
+
+static int l_trainable(lua_State *L) {
+  luma_tensor *u = (luma_tensor *)luma_checktensor(L, 1);
+  if (!lua_isnoneornil(L, 2)) u->trainable = lua_toboolean(L, 2);
+  lua_pushboolean(L, u->trainable);
+  return 1;
+}
+
+static int l_tape_of(lua_State *L) {
+  luma_tensor *u = (luma_tensor *)luma_checktensor(L, 1);
+  if (!lua_isnoneornil(L, 2)) u->tape = (uint64_t)luma_checkint(L, 2, 0, INT64_MAX, "serial");
+  lua_pushinteger(L, (lua_Integer)u->tape);
+  return 1;
+}
+
+static int l_grad(lua_State *L) { /* core.grad(x [, g]): g may be a tensor or false to clear */
+  luma_checktensor(L, 1);
+  if (!lua_isnoneornil(L, 2)) {
+    if (lua_isboolean(L, 2))
+      lua_pushnil(L);
+    else
+      luma_checktensor(L, 2), lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, 1);
+  }
+  lua_getiuservalue(L, 1, 1);
+  return 1;
+}
+
+static int l_version(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)luma_checktensor(L, 1)->buffer->version);
+  return 1;
+}
+
+static int l_fail_nth(lua_State *L) { /* test hook */
+  lm_mem_fail_nth(luma_checkint(L, 1, 0, INT64_MAX, "n"), lua_toboolean(L, 2));
+  return 0;
+}
+
+static const luma_op knobs[] = {
+    {"threads", "([n]) -> n", "Threads in use; sets them first when n is given (1..64).", l_threads,
+     0},
+    {"seed", "([seed [, stream]]) -> seed, stream",
+     "The random seed and the next stream; sets them when given.", l_seed, 0},
+    {"memory", "([{limit=bytes, reset_peak=false, trim=false}]) -> table",
+     "Bytes luma holds: live, peak, cached, limit, and the number of buffers.", l_memory, 0},
+    {"cpu_info", "() -> table", "Instruction set, threads, OpenBLAS kernels and build, L2 bytes.",
+     l_info, 0},
+    {NULL, NULL, NULL, NULL, 0}};
+
+static const luma_op tape_hooks[] = {
+    {"hook.tape_serial", "([n]) -> n", "The current tape's serial; 0 is none.", l_tape_serial, 0},
+    {"hook.recorder", "(f)", "Sets the function that notes recorded ops.", l_recorder, 0},
+    {"hook.trainable", "(x [, on]) -> on", "Whether x is a leaf that wants a gradient.",
+     l_trainable, 0},
+    {"hook.tape_of", "(x [, serial]) -> serial", "The tape that recorded x.", l_tape_of, 0},
+    {"hook.grad", "(x [, g|false]) -> g", "The gradient kept with x.", l_grad, 0},
+    {"hook.version", "(x) -> n", "How often x's buffer was changed in place.", l_version, 0},
+    {"hook.fail_nth", "(n [, forever])", "Test hook: the nth allocation from now fails.",
+     l_fail_nth, 0},
+    {NULL, NULL, NULL, NULL, 0}};
+
+/* Every op table of the border, one line a file. */
+extern const luma_op luma_ops_create[];
+
+static const luma_op *const tables[] = {
+    knobs,
+    tape_hooks,
+    luma_ops_create,
+};
+
+static int interrupt_text(lua_State *L) {
+  lua_pushliteral(L, "interrupted");
+  return 1;
+}
+
+__attribute__((visibility("default"))) int luaopen_luma_core(lua_State *L);
+int luaopen_luma_core(lua_State *L) {
+  lm_blas_init();
+  state *s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (state){0};
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  lua_newtable(L); /* the interrupt sentinel: one table a state, compared by identity */
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, interrupt_text);
+  lua_setfield(L, -2, "__tostring");
+  lua_setmetatable(L, -2);
+  lua_setfield(L, LUA_REGISTRYINDEX, "luma.interrupt");
+  luma_open_tensor(L);
+  lua_newtable(L); /* the module */
+  lua_getfield(L, LUA_REGISTRYINDEX, "luma.interrupt");
+  lua_setfield(L, -2, "interrupt");
+  luaL_getmetatable(L, LUMA_TENSOR);
+  lua_getfield(L, -1, "methods");
+  lua_setfield(L, -3, "methods");
+  lua_pop(L, 1);
+  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) luma_register(L, tables[i]);
+  luma_open_system(L);
+  return 1;
+}

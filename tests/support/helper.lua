@@ -1,0 +1,22 @@
+-- Loaded once before the specs.  After each test: no tensor left behind, no new
+-- global, the same thread count; the test that leaked is the one that fails.
+local busted = require "busted"
+local luma = require "luma"
+
+local known = {}
+for name in pairs(_G) do known[name] = true end
+
+busted.subscribe({ "test", "start" }, function()
+  luma.threads(luma.threads())
+  return nil, true
+end)
+
+busted.subscribe({ "test", "end" }, function(element)
+  for name in pairs(_G) do
+    if not known[name] and not tostring(name):match "^_" then
+      io.stderr:write(("\nleftover: global '%s' after %s\n"):format(name, element.name))
+      known[name] = true
+    end
+  end
+  return nil, true
+end)
