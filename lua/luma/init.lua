@@ -7,7 +7,7 @@ local core = require "luma.core"
 boot(true)
 
 local modules = {}
-for name in ([[audit data explain grad help image metrics models nn optim plot prepare
+for name in ([[audit data explain files grad help image metrics models nn optim options plot prepare
   progress ref repl report stats store tape train]]):gmatch "%S+" do
   modules[name] = "luma." .. name
 end
