@@ -278,11 +278,13 @@ static const luma_op tape_hooks[] = {
 
 /* Every op table of the border, one line a file. */
 extern const luma_op luma_ops_create[];
+extern const luma_op luma_ops_learn[];
 
 static const luma_op *const tables[] = {
     knobs,
     tape_hooks,
     luma_ops_create,
+    luma_ops_learn,
 };
 
 static int interrupt_text(lua_State *L) {
