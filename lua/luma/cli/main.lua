@@ -148,14 +148,25 @@ local function main(argv)
   return 1
 end
 
-io.stdout:setvbuf "line"
+-- print as Lua's, but output that is lost (disk full, reader gone) is remembered
+-- and reported at the end, while the work itself goes on.
+local lost
+function _G.print(...)
+  local words = table.pack(...)
+  for i = 1, words.n do words[i] = tostring(words[i]) end
+  local ok, why = io.stdout:write(table.concat(words, "\t"), "\n")
+  if ok then ok, why = io.stdout:flush() end
+  lost = lost or not ok and why
+end
+
 system.watch_interrupts(true)
 local argv = {}
 for i, value in ipairs(arg) do argv[i] = value end
 local code = main(argv)
 local flushed, why = io.stdout:flush()
-if not flushed and code == 0 then
-  say("standard output: " .. tostring(why))
+lost = lost or not flushed and why
+if lost and code == 0 then
+  say("standard output: " .. tostring(lost))
   code = 1
 end
 os.exit(code, true)

@@ -6,21 +6,24 @@ local text = require "luma.text"
 
 local report = {}
 
-local function row(width, digits, name, s)
+-- `support` is the format of the last column: scikit-learn prints the counts as
+-- decimals (2.0) when not one prediction is right, and so does this.
+local function row(width, digits, support, name, s)
   local cell = " %9." .. digits .. "f"
-  return ("%s " .. cell .. cell .. cell .. " %9d\n"):format(
+  return ("%s " .. cell .. cell .. cell .. " " .. support .. "\n"):format(
     text.left_pad(name, width), s.precision, s.recall, s.f1, s.support)
 end
 
--- Whether the report covers every label that occurs; if so, the micro average
--- is the accuracy and is called so.
+-- Whether the labels are exactly those that occur; if so, the micro average is
+-- the accuracy and is called so.
 local function covers(labels, y_true, y_pred)
   local known = {}
   for _, label in ipairs(labels) do known[label] = true end
-  for _, label in ipairs(count.distinct_labels(y_true, y_pred)) do
+  local occurring = count.distinct_labels(y_true, y_pred)
+  for _, label in ipairs(occurring) do
     if not known[label] then return false end
   end
-  return true
+  return #occurring == #labels
 end
 
 --- classification_report(y_true, y_pred [, {labels=, names=, digits=2}]) -> text, scores
@@ -47,16 +50,17 @@ function report.classification_report(y_true, y_pred, opts)
     out[#out + 1] = (" %9s"):format(heading)
   end
   out[#out + 1] = "\n\n"
-  for i, class in ipairs(s.classes) do out[#out + 1] = row(width, o.digits, names[i], class) end
+  local support = s.accuracy == 0 and "%9.1f" or "%9d"
+  for i, class in ipairs(s.classes) do out[#out + 1] = row(width, o.digits, support, names[i], class) end
   out[#out + 1] = "\n"
   if covers(labels, t, p) then
-    out[#out + 1] = ("%s  %9s %9s %9." .. o.digits .. "f %9d\n"):format(
+    out[#out + 1] = ("%s  %9s %9s %9." .. o.digits .. "f " .. support .. "\n"):format(
       text.left_pad("accuracy", width), "", "", s.micro.f1, s.micro.support)
   else
-    out[#out + 1] = row(width, o.digits, "micro avg", s.micro)
+    out[#out + 1] = row(width, o.digits, support, "micro avg", s.micro)
   end
-  out[#out + 1] = row(width, o.digits, "macro avg", s.macro)
-  out[#out + 1] = row(width, o.digits, "weighted avg", s.weighted)
+  out[#out + 1] = row(width, o.digits, support, "macro avg", s.macro)
+  out[#out + 1] = row(width, o.digits, support, "weighted avg", s.weighted)
   return table.concat(out), s
 end
 
