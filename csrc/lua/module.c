@@ -279,12 +279,14 @@ static const luma_op tape_hooks[] = {
 /* Every op table of the border, one line a file. */
 extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_learn[];
+extern const luma_op luma_ops_io[];
 
 static const luma_op *const tables[] = {
     knobs,
     tape_hooks,
     luma_ops_create,
     luma_ops_learn,
+    luma_ops_io,
 };
 
 static int interrupt_text(lua_State *L) {

@@ -1,0 +1,145 @@
+/* file.c: see file.h.  Faults S3, D1-D6, I21, I22 of the fault list. */
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/pool.h"
+
+enum { BLOCK = 16 << 20, TEMP_TRIES = 100, PATH_LIMIT = 4096, TEMP_LIMIT = PATH_LIMIT + 48 };
+
+static bool fail_errno(lm_err *e, const char *doing) {
+  char text[128];
+  /* the GNU strerror_r: returns the text, thread-safe */
+  return lm_fail(e, LM_E_IO, "%s: %s", doing, strerror_r(errno, text, sizeof text));
+}
+
+bool lm_file_open(const char *path, int *fd, int64_t *bytes, lm_err *e) {
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (*fd < 0) return fail_errno(e, "cannot open");
+  struct stat st;
+  bool ok = fstat(*fd, &st) == 0 || fail_errno(e, "cannot stat");
+  if (ok && !S_ISREG(st.st_mode))
+    ok = lm_fail(e, LM_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+  if (ok) {
+    *bytes = st.st_size;
+    return true;
+  }
+  close(*fd);
+  *fd = -1;
+  return false;
+}
+
+bool lm_file_read(int fd, int64_t offset, void *into, int64_t bytes, lm_err *e) {
+  for (int64_t done = 0; done < bytes;) {
+    if (lm_interrupted()) return lm_fail(e, LM_E_INTERRUPT, "interrupted");
+    const int64_t want = lm_min64(bytes - done, BLOCK);
+    const ssize_t got = pread(fd, (uint8_t *)into + done, (size_t)want, (off_t)(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(e, "cannot read");
+    if (got == 0) return lm_fail(e, LM_E_DAMAGED, "the file shrank while it was read");
+    done += got;
+  }
+  return true;
+}
+
+static bool write_all(int fd, const lm_span *spans, int64_t count, lm_err *e) {
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t done = 0; done < spans[i].bytes;) {
+      const int64_t want = lm_min64(spans[i].bytes - done, BLOCK);
+      const ssize_t put = write(fd, (const uint8_t *)spans[i].data + done, (size_t)want);
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return fail_errno(e, "cannot write");
+      done += put;
+    }
+  return fsync(fd) == 0 || fail_errno(e, "cannot flush");
+}
+
+/* Folder part of path ("." when none, "/" for the root) into buf. */
+static const char *folder_of(const char *path, char *buf) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL) return ".";
+  const size_t n = slash == path ? 1 : (size_t)(slash - path);
+  memcpy(buf, path, n);
+  buf[n] = '\0';
+  return buf;
+}
+
+/* The kth temporary name in the folder; the pattern that luma.files sweeps up
+ * after a killed process. */
+static void temp_name(const char *folder, int k, char temp[TEMP_LIMIT]) {
+  snprintf(temp, TEMP_LIMIT, "%s/.luma-%ld-%d.tmp", folder, (long)getpid(), 900000 + k);
+}
+
+/* An anonymous file (gone by itself if we are killed) where the system has
+ * them, else an exclusive new one.  *named: temp already exists. */
+static int open_temp(const char *folder, char *temp, bool *named, lm_err *e) {
+  *named = false;
+  int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  for (int k = 0; fd < 0 && k < TEMP_TRIES; k++) {
+    temp_name(folder, k, temp);
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    *named = fd >= 0;
+    if (fd < 0 && errno != EEXIST) break;
+  }
+  if (fd < 0) fail_errno(e, "cannot create");
+  return fd;
+}
+
+/* Gives the anonymous file a name. */
+static bool name_temp(int fd, const char *folder, char *temp, lm_err *e) {
+  char self[64];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  for (int k = 0; k < TEMP_TRIES; k++) {
+    temp_name(folder, k, temp);
+    if (linkat(AT_FDCWD, self, AT_FDCWD, temp, AT_SYMLINK_FOLLOW) == 0) return true;
+    if (errno != EEXIST) break;
+  }
+  return fail_errno(e, "cannot create");
+}
+
+bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e) {
+  char temp[TEMP_LIMIT], buf[PATH_LIMIT];
+  struct stat st;
+  if (strlen(path) >= PATH_LIMIT)
+    return lm_fail(e, LM_E_IO, "the path is longer than %d bytes", PATH_LIMIT - 1);
+  if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) return lm_fail(e, LM_E_IO, "is a folder");
+  const char *folder = folder_of(path, buf);
+  bool named;
+  const int fd = open_temp(folder, temp, &named, e);
+  if (fd < 0) return false;
+  bool ok = write_all(fd, spans, count, e);
+  if (ok && !named) ok = named = name_temp(fd, folder, temp, e);
+  if (close(fd) != 0 && ok) ok = fail_errno(e, "cannot close");
+  if (ok && rename(temp, path) != 0) ok = fail_errno(e, "cannot rename");
+  if (!ok) {
+    if (named) unlink(temp);
+    return false;
+  }
+  const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir >= 0) {
+    fsync(dir); /* some file systems refuse this; the data itself is safe */
+    close(dir);
+  }
+  return true;
+}
+
+char *lm_path_text(const char *path, char buf[LM_PATH_TEXT]) {
+  const size_t n = strlen(path), keep = 200;
+  size_t at = 0;
+  if (n > keep) {
+    memcpy(buf, "...", 3);
+    at = 3;
+    path += n - keep;
+  }
+  for (; *path != '\0'; path++) {
+    const unsigned char c = (unsigned char)*path;
+    buf[at++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+  }
+  buf[at] = '\0';
+  return buf;
+}

@@ -1,0 +1,32 @@
+/* file.h: whole files by descriptor: open what is a regular file, read exact
+ * ranges, replace a file so that no reader ever sees half of it. */
+#ifndef LM_FILE_H
+#define LM_FILE_H
+
+#include "core/base.h"
+
+/* Opens path for reading: never blocks on a FIFO, refuses what is not a
+ * regular file.  *fd is close-on-exec and belongs to the caller; *bytes is the
+ * size.  LM_E_IO otherwise. */
+bool lm_file_open(const char *path, int *fd, int64_t *bytes, lm_err *e);
+
+/* Reads exactly `bytes` from `offset`; LM_E_DAMAGED when the file ends first
+ * (it shrank), LM_E_INTERRUPT on Ctrl-C between blocks of 16 MiB. */
+bool lm_file_read(int fd, int64_t offset, void *into, int64_t bytes, lm_err *e);
+
+typedef struct {
+  const void *data;
+  int64_t bytes;
+} lm_span;
+
+/* Writes the spans one after the other into a new file beside `path`, flushes
+ * it to the disk and renames it over `path`; then flushes the folder.  On any
+ * failure the old file is as it was and nothing else is left. */
+bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e);
+
+/* A path for an error message: control characters shown as '?', a long one cut
+ * to its last 200 bytes.  Returns buf. */
+enum { LM_PATH_TEXT = 208 };
+char *lm_path_text(const char *path, char buf[LM_PATH_TEXT]);
+
+#endif
