@@ -47,6 +47,33 @@ bool lm_file_read(int fd, int64_t offset, void *into, int64_t bytes, lm_err *e) 
   return true;
 }
 
+static bool load_all(int fd, int64_t size, int64_t max_bytes, lm_bytes *out, lm_err *e) {
+  if (max_bytes <= 0) max_bytes = LM_MAX_FILE;
+  if (size > max_bytes)
+    return lm_fail(e, LM_E_LIMIT, "%lld bytes are more than the limit of %lld", (long long)size,
+                   (long long)max_bytes);
+  out->size = 0;
+  if (!lm_bytes_reserve(out, size + 1, e)) return false;
+  while (out->size <= size) { /* one byte more is asked for, to see a file that grew */
+    const ssize_t got = read(fd, lm_bytes_data(out) + out->size, (size_t)(size + 1 - out->size));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(e, "cannot read");
+    if (got == 0) break;
+    out->size += got;
+  }
+  if (out->size == size) return true;
+  return lm_fail(e, LM_E_IO, "the file %s while it was read", out->size > size ? "grew" : "shrank");
+}
+
+bool lm_file_load(const char *path, int64_t max_bytes, lm_bytes *out, lm_err *e) {
+  int fd;
+  int64_t size;
+  if (!lm_file_open(path, &fd, &size, e)) return false;
+  const bool ok = load_all(fd, size, max_bytes, out, e);
+  close(fd);
+  return ok;
+}
+
 static bool write_all(int fd, const lm_span *spans, int64_t count, lm_err *e) {
   for (int64_t i = 0; i < count; i++)
     for (int64_t done = 0; done < spans[i].bytes;) {

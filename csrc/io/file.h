@@ -3,7 +3,7 @@
 #ifndef LM_FILE_H
 #define LM_FILE_H
 
-#include "core/base.h"
+#include "core/bytes.h"
 
 /* Opens path for reading: never blocks on a FIFO, refuses what is not a
  * regular file.  *fd is close-on-exec and belongs to the caller; *bytes is the
@@ -13,6 +13,12 @@ bool lm_file_open(const char *path, int *fd, int64_t *bytes, lm_err *e);
 /* Reads exactly `bytes` from `offset`; LM_E_DAMAGED when the file ends first
  * (it shrank), LM_E_INTERRUPT on Ctrl-C between blocks of 16 MiB. */
 bool lm_file_read(int fd, int64_t offset, void *into, int64_t bytes, lm_err *e);
+
+/* A whole regular file of at most max_bytes (0: LM_MAX_FILE) into *out, whose memory is
+ * reused.  LM_E_LIMIT when it is larger, LM_E_IO when it cannot be read or its
+ * size changed meanwhile. */
+enum { LM_MAX_FILE = 256 << 20 };
+bool lm_file_load(const char *path, int64_t max_bytes, lm_bytes *out, lm_err *e);
 
 typedef struct {
   const void *data;
