@@ -67,7 +67,7 @@ static bool load_all(int fd, int64_t size, int64_t max_bytes, lm_bytes *out, lm_
 
 bool lm_file_load(const char *path, int64_t max_bytes, lm_bytes *out, lm_err *e) {
   int fd;
-  int64_t size;
+  int64_t size = 0;
   if (!lm_file_open(path, &fd, &size, e)) return false;
   const bool ok = load_all(fd, size, max_bytes, out, e);
   close(fd);
