@@ -38,7 +38,7 @@ help: ## list the targets
 # chosen at run time.  Elsewhere than on x86-64 these files compile to nothing.
 ifeq ($(shell uname -m),x86_64)
 $(BUILD)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
-$(BUILD)/obj/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+$(BUILD)/obj/%_avx512.o: ISA = -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 endif
 
 $(BUILD)/obj/%.o: csrc/%.c

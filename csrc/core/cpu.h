@@ -6,7 +6,7 @@
 typedef enum {
   LM_ISA_PLAIN, /* C that the compiler vectorises for the baseline (also arm64) */
   LM_ISA_AVX2,  /* AVX2 and FMA */
-  LM_ISA_AVX512 /* AVX-512 F, BW, DQ, VL */
+  LM_ISA_AVX512 /* AVX-512 F, BW, DQ, VL; BMI2 */
 } lm_isa;
 
 /* The best set of this processor and operating system; LUMA_ISA=plain|avx2|avx512

@@ -284,6 +284,13 @@ extern const luma_op luma_ops_io[];
 
 static const luma_op *const tables[] = {
     knobs, tape_hooks, luma_ops_codec, luma_ops_create, luma_ops_learn, luma_ops_io,
+extern const luma_op luma_ops_image[];
+
+static const luma_op *const tables[] = {
+    knobs,
+    tape_hooks,
+    luma_ops_create,
+    luma_ops_image,
 };
 
 static int interrupt_text(lua_State *L) {
