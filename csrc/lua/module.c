@@ -277,21 +277,23 @@ static const luma_op tape_hooks[] = {
     {NULL, NULL, NULL, NULL, 0}};
 
 /* Every op table of the border, one line a file. */
+/* clang-format off */
 extern const luma_op luma_ops_codec[];
 extern const luma_op luma_ops_create[];
-extern const luma_op luma_ops_learn[];
-extern const luma_op luma_ops_io[];
-
-static const luma_op *const tables[] = {
-    knobs, tape_hooks, luma_ops_codec, luma_ops_create, luma_ops_learn, luma_ops_io,
 extern const luma_op luma_ops_image[];
+extern const luma_op luma_ops_io[];
+extern const luma_op luma_ops_learn[];
 
 static const luma_op *const tables[] = {
     knobs,
     tape_hooks,
+    luma_ops_codec,
     luma_ops_create,
     luma_ops_image,
+    luma_ops_io,
+    luma_ops_learn,
 };
+/* clang-format on */
 
 static int interrupt_text(lua_State *L) {
   lua_pushliteral(L, "interrupted");
