@@ -74,10 +74,6 @@ describe("metrics", function()
     assert.error_matches(function() metrics.wilson(3, 2) end, "3 successes of 2")
   end)
 
-  it("knows the normal distribution", function()
-    for _, case in ipairs(reference.quantiles) do close(case[2], metrics.normal_quantile(case[1]), 1e-11) end
-  end)
-
   it("gives areas and DeLong's interval", function()
     for _, case in ipairs(reference.aucs) do
       local auc = metrics.roc_auc(case.y, case.s)
@@ -96,7 +92,7 @@ describe("metrics", function()
       for c = 1, #case.p[1] do classes[c] = c - 1 end
       local auc = metrics.roc_auc_ovr(case.y, case.p, { classes = classes })
       close(case.value, auc.value)
-      close(case.sd, (auc.value - auc.lo) / metrics.normal_quantile(0.975), 1e-10)
+      close(case.sd, (auc.value - auc.lo) / require "luma.stats".normal_quantile(0.975), 1e-10)
     end
     local two, rows = reference.aucs[4], {}
     for i, s in ipairs(two.s) do rows[i] = { s, -s } end

@@ -6,14 +6,14 @@ boot()
 local core = require "luma.core"
 boot(true)
 
-local modules = {}
-for name in ([[audit data explain files grad help image metrics models nn optim options plot prepare
-  progress ref repl report stats store tape train]]):gmatch "%S+" do
-  modules[name] = "luma." .. name
+local modules, names = {}, {}
+for name in ([[audit data explain files grad help image json metrics models nn optim options plot prepare
+  progress ref repl report stats store tape text train]]):gmatch "%S+" do
+  modules[name], names[#names + 1] = "luma." .. name, name
 end
 
 -- Ops are looked up first, then modules are loaded when they are first named.
-local luma = { core = core, _VERSION = "luma 0.1" }
+local luma = { core = core, _VERSION = "luma 0.1", modules = names }
 for key, value in pairs(core) do
   if type(value) == "function" then luma[key] = value end
 end

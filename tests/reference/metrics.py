@@ -79,7 +79,5 @@ for x, n in [(32, 39), (0, 10), (10, 10), (1, 3), (820, 1000), (5, 9)]:
         ci = stats.binomtest(x, n).proportion_ci(level, method="wilson")
         wilson.append([x, n, level, float(ci.low), float(ci.high)])
 
-quantiles = [[q, float(stats.norm.ppf(q))] for q in (1e-6, 0.005, 0.025, 0.3, 0.5, 0.9, 0.975, 0.9999)]
-
-print(json.dumps({"reports": reports, "aucs": aucs, "ovr": ovr, "wilson": wilson, "quantiles": quantiles},
+print(json.dumps({"reports": reports, "aucs": aucs, "ovr": ovr, "wilson": wilson},
                  ensure_ascii=False, separators=(",", ":")))

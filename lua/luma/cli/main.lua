@@ -9,29 +9,14 @@
 
 local luma = require "luma"
 local argparse = require "argparse"
+local commands = require "luma.cli.commands"
 local text = require "luma.text"
 local system = luma.core.system
-
--- In the order of the help; a name without a module is not offered.
-local names = { "covid", "prepare", "audit", "resume", "predict", "report", "compare", "figure", "bench",
-  "manual", "info" }
-
-local function present(name)
-  return package.searchpath("luma.cli." .. name, package.path) ~= nil
-end
-
-local function commands()
-  local list = {}
-  for _, name in ipairs(names) do
-    if present(name) then list[#list + 1] = require("luma.cli." .. name) end
-  end
-  return list
-end
 
 local function usage()
   local out = { "Usage: luma [COMMAND [ARGS] | FILE.lua [ARGS] | -e CODE]", "",
     "Without arguments: a Lua prompt with luma loaded.", "", "Commands:" }
-  for _, command in ipairs(commands()) do
+  for _, command in ipairs(commands.list()) do
     out[#out + 1] = ("  %-9s %s"):format(command.name, command.summary)
   end
   out[#out + 1] = ""
@@ -137,11 +122,11 @@ local function main(argv)
     return run_code(argv[1])
   elseif first:match "%.lua$" then
     return run_script(first, argv)
-  elseif first:match "^[%l_]+$" and present(first) and first ~= "main" then
+  elseif commands.has(first) then
     return run_command(require("luma.cli." .. first), argv)
   end
   local list = {}
-  for _, command in ipairs(commands()) do list[#list + 1] = command.name end
+  for _, command in ipairs(commands.list()) do list[#list + 1] = command.name end
   local near = text.nearest(first, list)
   say(("unknown command '%s'%s (luma --help lists them)"):format(text.printable(first, 60),
     near and (", did you mean '%s'?"):format(near) or ""))

@@ -8,8 +8,8 @@
 -- (alpha/2)^(1/m) with m the smaller side, and `method` says so.
 
 local count = require "luma.metrics.count"
-local interval = require "luma.metrics.interval"
 local options = require "luma.options"
+local stats = require "luma.stats"
 
 local roc = {}
 
@@ -88,7 +88,7 @@ local function bounded(area, variance, smaller, level)
     out.lo, out.hi = area == 1 and edge or 0.0, area == 1 and 1.0 or 1 - edge
     return out
   end
-  local half = interval.normal_quantile(0.5 + level / 2) * math.sqrt(variance)
+  local half = stats.normal_quantile(0.5 + level / 2) * math.sqrt(variance)
   out.lo, out.hi = math.max(0.0, area - half), math.min(1.0, area + half)
   return out
 end
