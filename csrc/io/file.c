@@ -11,6 +11,7 @@
 #include "core/pool.h"
 
 enum { BLOCK = 16 << 20, TEMP_TRIES = 100, PATH_LIMIT = 4096, TEMP_LIMIT = PATH_LIMIT + 48 };
+_Static_assert(sizeof ((lm_staged *)0)->temp == TEMP_LIMIT, "a staged file's name must fit");
 
 static bool fail_errno(lm_err *e, const char *doing) {
   char text[128];
@@ -83,7 +84,7 @@ static bool write_all(int fd, const lm_span *spans, int64_t count, lm_err *e) {
       if (put < 0) return fail_errno(e, "cannot write");
       done += put;
     }
-  return fsync(fd) == 0 || fail_errno(e, "cannot flush");
+  return true;
 }
 
 /* Folder part of path ("." when none, "/" for the root) into buf. */
@@ -129,29 +130,52 @@ static bool name_temp(int fd, const char *folder, char *temp, lm_err *e) {
   return fail_errno(e, "cannot create");
 }
 
-bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e) {
-  char temp[TEMP_LIMIT], buf[PATH_LIMIT];
+void lm_file_discard(lm_staged *s) {
+  if (s->fd >= 0) close(s->fd);
+  if (s->named) unlink(s->temp);
+  s->fd = -1;
+  s->named = false;
+}
+
+bool lm_file_stage(const char *path, const lm_span *spans, int64_t count, lm_staged *s, lm_err *e) {
+  char buf[PATH_LIMIT];
   struct stat st;
+  s->fd = -1;
+  s->named = false;
   if (strlen(path) >= PATH_LIMIT)
     return lm_fail(e, LM_E_IO, "the path is longer than %d bytes", PATH_LIMIT - 1);
   if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) return lm_fail(e, LM_E_IO, "is a folder");
-  const char *folder = folder_of(path, buf);
-  bool named;
-  const int fd = open_temp(folder, temp, &named, e);
-  if (fd < 0) return false;
-  bool ok = write_all(fd, spans, count, e);
-  if (ok && !named) ok = named = name_temp(fd, folder, temp, e);
-  if (close(fd) != 0 && ok) ok = fail_errno(e, "cannot close");
-  if (ok && rename(temp, path) != 0) ok = fail_errno(e, "cannot rename");
-  if (!ok) {
-    if (named) unlink(temp);
-    return false;
-  }
-  const int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (dir >= 0) {
-    fsync(dir); /* some file systems refuse this; the data itself is safe */
-    close(dir);
-  }
+  s->fd = open_temp(folder_of(path, buf), s->temp, &s->named, e);
+  if (s->fd < 0) return false;
+  if (write_all(s->fd, spans, count, e)) return true;
+  lm_file_discard(s);
+  return false;
+}
+
+bool lm_file_commit(const char *path, lm_staged *s, lm_err *e) {
+  char buf[PATH_LIMIT];
+  bool ok = fsync(s->fd) == 0 || fail_errno(e, "cannot flush");
+  if (ok && !s->named) ok = s->named = name_temp(s->fd, folder_of(path, buf), s->temp, e);
+  if (close(s->fd) != 0 && ok) ok = fail_errno(e, "cannot close");
+  s->fd = -1;
+  if (ok && rename(s->temp, path) != 0) ok = fail_errno(e, "cannot rename");
+  if (ok) s->named = false;
+  lm_file_discard(s);
+  return ok;
+}
+
+void lm_folder_flush(const char *path) {
+  char buf[PATH_LIMIT];
+  const int dir = open(folder_of(path, buf), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0) return;
+  fsync(dir); /* some file systems refuse this; the data itself is safe */
+  close(dir);
+}
+
+bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e) {
+  lm_staged s;
+  if (!lm_file_stage(path, spans, count, &s, e) || !lm_file_commit(path, &s, e)) return false;
+  lm_folder_flush(path);
   return true;
 }
 

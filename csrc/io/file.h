@@ -30,6 +30,19 @@ typedef struct {
  * failure the old file is as it was and nothing else is left. */
 bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e);
 
+/* The same in steps, for many files at once: stage all (written, without a
+ * name), commit all (flushed, renamed), flush the folder once.  Files that are
+ * flushed one after the other share the disk's waits. */
+typedef struct {
+  int fd;     /* of the temporary file; -1 when there is none */
+  bool named; /* it has the name below */
+  char temp[4144];
+} lm_staged;
+bool lm_file_stage(const char *path, const lm_span *spans, int64_t count, lm_staged *s, lm_err *e);
+bool lm_file_commit(const char *path, lm_staged *s, lm_err *e); /* ends s, also on failure */
+void lm_file_discard(lm_staged *s);                             /* ends s; twice is fine */
+void lm_folder_flush(const char *path); /* of the folder that holds path */
+
 /* A path for an error message: control characters shown as '?', a long one cut
  * to its last 200 bytes.  Returns buf. */
 enum { LM_PATH_TEXT = 208 };
