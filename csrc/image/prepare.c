@@ -66,16 +66,16 @@ static plan make_plan(const lm_image *m, int64_t h, int64_t w, const lm_prepare_
   const lm_resize_size from = {m->height, m->width, m->width * m->channels};
   const lm_resize_size scanned = {h, w, w * m->channels};
   const lm_resize_size to = {o->size, o->size, o->size * m->channels};
-  const int64_t first = o->squash ? lm_resize_scratch(LM_RESIZE_BILINEAR, &from, &to, m->channels)
-                                  : 0;
+  const int64_t first =
+      o->squash ? lm_resize_scratch(LM_RESIZE_BILINEAR, &from, &to, m->channels) : 0;
   plan p;
   int64_t at = 0;
   p.squash = piece(&at, o->squash ? h * w * m->channels : 0);
   p.counts = piece(&at, (h + w) * (int64_t)sizeof(int32_t));
   p.lines = piece(&at, (h + w) * (int64_t)sizeof(int32_t));
   p.scan = piece(&at, lm_scan_scratch(w));
-  p.resize = piece(&at, lm_max64(first, lm_resize_scratch(LM_RESIZE_BILINEAR, &scanned, &to,
-                                                          m->channels)));
+  p.resize = piece(
+      &at, lm_max64(first, lm_resize_scratch(LM_RESIZE_BILINEAR, &scanned, &to, m->channels)));
   p.result = piece(&at, o->size * o->size * m->channels);
   p.rgb = piece(&at, o->size * o->size * 3);
   p.total = at;
@@ -131,7 +131,8 @@ static void remove_bars(view *v, const lm_prepare_options *o, const plan *p, uin
 /* Three channels out of v, red and blue exchanged: what the author wrote. */
 static void to_bgr(view *v, uint8_t *rgb) {
   for (int64_t i = 0; i < v->h * v->w; i++)
-    for (int c = 0; c < 3; c++) rgb[3 * i + c] = v->px[i * v->channels + (v->channels - 1) * (2 - c) / 2];
+    for (int c = 0; c < 3; c++)
+      rgb[3 * i + c] = v->px[i * v->channels + (v->channels - 1) * (2 - c) / 2];
   *v = (view){.px = rgb, .h = v->h, .w = v->w, .stride = v->w * 3, .channels = 3};
 }
 
@@ -158,8 +159,9 @@ static lm_prepare_outcome run(const lm_image *m, const lm_prepare_options *o, lm
   const lm_square q =
       lm_bars_square(v.h, v.w, report->rows_removed, report->cols_removed, o->faithful);
   if (!q.square) {
-    lm_fail(e, LM_E_SHAPE, "nothing square is left: %lld rows and %lld columns removed of %lld x "
-                           "%lld%s",
+    lm_fail(e, LM_E_SHAPE,
+            "nothing square is left: %lld rows and %lld columns removed of %lld x "
+            "%lld%s",
             (long long)report->rows_removed, (long long)report->cols_removed, (long long)h,
             (long long)w, o->faithful ? " (the published cut by one leaves nothing)" : "");
     return LM_PREPARE_EMPTY;

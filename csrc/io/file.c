@@ -11,7 +11,7 @@
 #include "core/pool.h"
 
 enum { BLOCK = 16 << 20, TEMP_TRIES = 100, PATH_LIMIT = 4096, TEMP_LIMIT = PATH_LIMIT + 48 };
-_Static_assert(sizeof ((lm_staged *)0)->temp == TEMP_LIMIT, "a staged file's name must fit");
+_Static_assert(sizeof((lm_staged *)0)->temp == TEMP_LIMIT, "a staged file's name must fit");
 
 static bool fail_errno(lm_err *e, const char *doing) {
   char text[128];

@@ -41,7 +41,7 @@ typedef struct {
 bool lm_file_stage(const char *path, const lm_span *spans, int64_t count, lm_staged *s, lm_err *e);
 bool lm_file_commit(const char *path, lm_staged *s, lm_err *e); /* ends s, also on failure */
 void lm_file_discard(lm_staged *s);                             /* ends s; twice is fine */
-void lm_folder_flush(const char *path); /* of the folder that holds path */
+void lm_folder_flush(const char *path);                         /* of the folder that holds path */
 
 /* A path for an error message: control characters shown as '?', a long one cut
  * to its last 200 bytes.  Returns buf. */

@@ -283,6 +283,7 @@ extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_image[];
 extern const luma_op luma_ops_io[];
 extern const luma_op luma_ops_learn[];
+extern const luma_op luma_ops_prepare[];
 
 static const luma_op *const tables[] = {
     knobs,
@@ -292,6 +293,7 @@ static const luma_op *const tables[] = {
     luma_ops_image,
     luma_ops_io,
     luma_ops_learn,
+    luma_ops_prepare,
 };
 /* clang-format on */
 

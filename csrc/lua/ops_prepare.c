@@ -86,7 +86,8 @@ static void run_batch(batch *b) {
   for (int64_t i = 0; i < b->count; i++) {
     const item *it = &b->items[i];
     if (it->staged.fd >= 0) commit_one(b, i, 0); /* interrupted between the two */
-    if (it->outcome != LM_PREPARE_DONE || it->write_failed || same_folder(flushed, it->to)) continue;
+    if (it->outcome != LM_PREPARE_DONE || it->write_failed || same_folder(flushed, it->to))
+      continue;
     lm_folder_flush(it->to);
     flushed = it->to;
   }
@@ -145,12 +146,11 @@ static int l_batch(lua_State *L) {
   batch *b = luma_newscratch(L, (int64_t)(sizeof *b + (size_t)count * sizeof b->items[0]));
   const int anchor = lua_gettop(L);
   memset(b, 0, sizeof *b + (size_t)count * sizeof b->items[0]);
-  b->options = (lm_prepare_options){
-      .faithful = luma_optboolean(L, 2, "faithful", false),
-      .squash = luma_optboolean(L, 2, "squash", false),
-      .size = luma_optint(L, 2, "size", 224, 1, 8192),
-      .quality = (int)luma_optint(L, 2, "quality", 95, 1, 100),
-      .level = luma_optnumber(L, 2, "level", 40, 0, 256)};
+  b->options = (lm_prepare_options){.faithful = luma_optboolean(L, 2, "faithful", false),
+                                    .squash = luma_optboolean(L, 2, "squash", false),
+                                    .size = luma_optint(L, 2, "size", 224, 1, 8192),
+                                    .quality = (int)luma_optint(L, 2, "quality", 95, 1, 100),
+                                    .level = luma_optnumber(L, 2, "level", 40, 0, 256)};
   b->count = count;
   for (int64_t i = 0; i < count; i++) {
     b->items[i].staged.fd = -1;
