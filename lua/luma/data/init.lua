@@ -3,16 +3,27 @@
 -- patients apart (split), class ids (encoder), batches decoded ahead of the
 -- network (batches), and generated radiographs (phantom).
 
-local modules = { csv = "luma.data.csv" }
+-- Modules, and functions lifted out of them.
+local modules = {
+  csv = "luma.data.csv", split = "luma.data.split", sources = "luma.data.sources", folder = "luma.data.folder",
+  batches = "luma.data.batches", augment = "luma.data.augment",
+}
+local lifted = {
+  Encoder = "encoder", Index = "index:new", merge = "index", is_index = "index",
+  covid_chestxray = "sources", rsna = "sources", article = "sources", stages = "sources",
+  phantom = "phantom",
+}
 
-local data = {}
-
-return setmetatable(data, {
+return setmetatable({}, {
   __index = function(self, key)
-    local path = modules[key]
-    if not path then return nil end
-    local module = require(path)
-    rawset(self, key, module)
-    return module
+    local value
+    if modules[key] then
+      value = require(modules[key])
+    elseif lifted[key] then
+      local module, name = lifted[key]:match "^(%a+):?(%a*)$"
+      value = require("luma.data." .. module)[name ~= "" and name or key]
+    end
+    if value ~= nil then rawset(self, key, value) end
+    return value
   end,
 })
