@@ -279,6 +279,7 @@ static const luma_op tape_hooks[] = {
 /* Every op table of the border, one line a file. */
 /* clang-format off */
 extern const luma_op luma_ops_codec[];
+extern const luma_op luma_ops_conv[];
 extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_image[];
 extern const luma_op luma_ops_io[];
@@ -289,6 +290,7 @@ static const luma_op *const tables[] = {
     knobs,
     tape_hooks,
     luma_ops_codec,
+    luma_ops_conv,
     luma_ops_create,
     luma_ops_image,
     luma_ops_io,

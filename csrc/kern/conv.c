@@ -1,0 +1,168 @@
+/* conv.c: the door: shape rules, the choice of algorithm, and the calls. */
+#include "kern/conv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/pool.h"
+#include "kern/conv_gemm.h"
+
+const char *lm_conv_algo_name(lm_conv_algo a) {
+  static const char *const names[] = {"gemm", "winograd4", "winograd6", "direct"};
+  return names[a];
+}
+
+const lm_conv_rule lm_conv_rules[] = {
+    {"any other shape", LM_CONV_GEMM, "im2col blocks through sgemm; 1x1 needs no im2col"},
+    {NULL, LM_CONV_GEMM, NULL}};
+
+const char *lm_conv_forced(void) {
+  const char *wish = getenv("LUMA_CONV");
+  return wish != NULL && *wish != '\0' ? wish : NULL;
+}
+
+lm_conv2d lm_conv2d_default(void) {
+  return (lm_conv2d){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+}
+
+/* Output size along one axis (d = 0 rows, 1 columns); 0 when the kernel does
+ * not fit.  Fills the padding when "same" was asked for. */
+static int64_t out_size(lm_conv2d *p, int d, int64_t size, int64_t kernel) {
+  const int64_t reach = (kernel - 1) * p->dilation[d] + 1;
+  if (p->same) {
+    const int64_t out = lm_ceil_div(size, p->stride[d]);
+    const int64_t total = lm_max64(0, (out - 1) * p->stride[d] + reach - size);
+    p->pad[d] = total / 2;
+    p->pad[d + 2] = total - total / 2;
+  }
+  const int64_t room = size + p->pad[d] + p->pad[d + 2] - reach;
+  return room < 0 ? 0 : room / p->stride[d] + 1;
+}
+
+/* Whether algorithm a can do this pass of this shape at all. */
+static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
+  (void)p;
+  (void)pass;
+  return a == LM_CONV_GEMM;
+}
+
+static lm_conv_algo choose(const lm_conv2d *p, lm_conv_pass pass) {
+  (void)p;
+  (void)pass;
+  return LM_CONV_GEMM;
+}
+
+bool lm_conv2d_plan(lm_conv2d *p, const lm_shape *x, const lm_shape *w, const lm_shape *b,
+                    lm_err *e) {
+  char text[LM_SHAPE_TEXT];
+  if (x->rank != 4)
+    return lm_fail_arg(e, 1, LM_E_SHAPE, "input must have rank 4 (n, h, w, c), got %s",
+                       lm_shape_text(x, text));
+  if (w->rank != 4)
+    return lm_fail_arg(e, 2, LM_E_SHAPE, "weight must have rank 4 (kh, kw, c, k), got %s",
+                       lm_shape_text(w, text));
+  p->n = x->size[0], p->h = x->size[1], p->w = x->size[2], p->c = x->size[3];
+  p->kh = w->size[0], p->kw = w->size[1], p->k = w->size[3];
+  if (p->kh < 1 || p->kw < 1)
+    return lm_fail_arg(e, 2, LM_E_SHAPE, "weight %s has an empty kernel", lm_shape_text(w, text));
+  if (p->groups < 1 || p->c % p->groups != 0 || p->k % p->groups != 0)
+    return lm_fail_arg(e, 2, LM_E_SHAPE,
+                       "%lld groups do not divide %lld input and %lld output channels",
+                       (long long)p->groups, (long long)p->c, (long long)p->k);
+  if (w->size[2] * p->groups != p->c)
+    return lm_fail_arg(e, 2, LM_E_SHAPE, "weight expects %lld channels%s, input has %lld",
+                       (long long)w->size[2], p->groups > 1 ? " a group" : "", (long long)p->c);
+  if (b != NULL && (b->rank != 1 || b->size[0] != p->k))
+    return lm_fail_arg(e, 3, LM_E_SHAPE, "bias must have shape [%lld], got %s", (long long)p->k,
+                       lm_shape_text(b, text));
+  p->oh = out_size(p, 0, p->h, p->kh);
+  p->ow = out_size(p, 1, p->w, p->kw);
+  if (p->oh == 0 || p->ow == 0)
+    return lm_fail_arg(e, 2, LM_E_SHAPE,
+                       "kernel %lldx%lld with dilation %lldx%lld does not fit input %lldx%lld with "
+                       "padding {%lld, %lld, %lld, %lld}",
+                       (long long)p->kh, (long long)p->kw, (long long)p->dilation[0],
+                       (long long)p->dilation[1], (long long)p->h, (long long)p->w,
+                       (long long)p->pad[0], (long long)p->pad[1], (long long)p->pad[2],
+                       (long long)p->pad[3]);
+  int64_t count;
+  const lm_shape y = lm_conv2d_shape_y(p);
+  if (!lm_shape_count(&y, &count) || !lm_mul(count, 4, &count))
+    return lm_fail(e, LM_E_SHAPE, "output %s is too large", lm_shape_text(&y, text));
+  for (int pass = 0; pass < 3; pass++) p->algo[pass] = choose(p, (lm_conv_pass)pass);
+  return true;
+}
+
+bool lm_conv2d_force(lm_conv2d *p, lm_conv_algo a) {
+  bool any = false;
+  for (int pass = 0; pass < 3; pass++)
+    if (applies(p, (lm_conv_pass)pass, a)) {
+      p->algo[pass] = a;
+      any = true;
+    }
+  return any;
+}
+
+lm_shape lm_conv2d_shape_x(const lm_conv2d *p) {
+  return (lm_shape){4, {p->n, p->h, p->w, p->c}};
+}
+lm_shape lm_conv2d_shape_w(const lm_conv2d *p) {
+  return (lm_shape){4, {p->kh, p->kw, p->c / p->groups, p->k}};
+}
+lm_shape lm_conv2d_shape_y(const lm_conv2d *p) {
+  return (lm_shape){4, {p->n, p->oh, p->ow, p->k}};
+}
+
+int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
+  return lm_conv_gemm_scratch(p, pass);
+}
+
+bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
+                   void *scratch, float *y) {
+  return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
+}
+
+bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
+                     float *dx) {
+  return lm_conv_gemm_bwd_x(p, dy, w, scratch, dx);
+}
+
+bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
+                     float *dw) {
+  return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
+}
+
+/* ---- the bias gradient: a column sum over fixed blocks of rows ---- */
+
+enum { BIAS_ROWS = 4096 };
+typedef struct {
+  const float *dy;
+  float *sums;
+  int64_t rows, k;
+} bias_work;
+
+static void bias_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const bias_work *s = context;
+  const int64_t first = chunk * BIAS_ROWS, last = lm_min64(s->rows, first + BIAS_ROWS);
+  float *sum = s->sums + chunk * s->k;
+  memset(sum, 0, (size_t)s->k * sizeof(float));
+  for (int64_t r = first; r < last; r++)
+    for (int64_t j = 0; j < s->k; j++) sum[j] += s->dy[r * s->k + j];
+}
+
+int64_t lm_conv2d_bias_scratch(const lm_conv2d *p) {
+  return lm_ceil_div(p->n * p->oh * p->ow, BIAS_ROWS) * p->k * (int64_t)sizeof(float);
+}
+
+bool lm_conv2d_bwd_b(const lm_conv2d *p, const float *dy, void *scratch, float *db) {
+  bias_work s = {.dy = dy, .sums = scratch, .rows = p->n * p->oh * p->ow, .k = p->k};
+  const int64_t chunks = lm_ceil_div(s.rows, BIAS_ROWS);
+  if (!lm_parallel(chunks, bias_chunk, &s)) return false;
+  for (int64_t j = 0; j < p->k; j++) {
+    double sum = 0;
+    for (int64_t i = 0; i < chunks; i++) sum += (double)s.sums[i * p->k + j];
+    db[j] = (float)sum;
+  }
+  return true;
+}
