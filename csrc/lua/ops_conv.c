@@ -253,7 +253,8 @@ static int l_ref_grads(lua_State *L) {
 extern const luma_op luma_ops_conv[];
 const luma_op luma_ops_conv[] = {
     {"conv2d", "(x, w [, b] [, {stride=1, pad=0, dilation=1, groups=1, relu=false}]) -> y",
-     "2-D cross-correlation of x (n, h, w, c) with the kernel w (kh, kw, c/groups, k), plus the "
+     "Two-dimensional cross-correlation of x (n, h, w, c) with the kernel w (kh, kw, c/groups, k), "
+     "plus the "
      "bias b (k). stride and dilation are a number or {rows, columns}; pad is a number, {top, "
      "left, bottom, right} or \"same\". With relu the result is clamped at 0 on the way out.",
      l_conv2d, LUMA_METHOD},
@@ -273,7 +274,8 @@ const luma_op luma_ops_conv[] = {
      "LUMA_CONV forces.",
      l_conv_info, LUMA_FUNCTION},
     {"ref.conv2d", "(x, w [, b] [, {stride=1, pad=0, dilation=1, groups=1, relu=false}]) -> y",
-     "conv2d as plain loops in double precision: the oracle of the tests, and the version to "
+     "The same as conv2d, as plain loops in double precision: the oracle of the tests, and the "
+     "version to "
      "read first. Slow on purpose; returns f64.",
      l_ref_conv2d, LUMA_FUNCTION},
     {"ref.conv2d_grads", "(x, w, dy [, {stride=1, pad=0, dilation=1, groups=1}]) -> dx, dw",
