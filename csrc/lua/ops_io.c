@@ -2,7 +2,9 @@
  *
  * A file being read is a userdata (descriptor, parsed header) that closes
  * itself, so that running out of memory between two tensors leaks nothing. */
+#include <dlfcn.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -252,6 +254,24 @@ static int l_write(lua_State *L) {
   return 1;
 }
 
+/* Where the programs that belong to luma lie: beside the core when installed,
+ * one folder up in a checkout's build/. */
+static int l_tool(lua_State *L) {
+  const char *name = check_path(L, 1);
+  Dl_info info;
+  char path[4096] = "";
+  for (int up = 0; up < 2; up++) {
+    if (dladdr((void *)(uintptr_t)&l_tool, &info) == 0 || info.dli_fname == NULL) break;
+    const char *slash = strrchr(info.dli_fname, '/');
+    const int n = slash == NULL ? 1 : (int)(slash - info.dli_fname);
+    snprintf(path, sizeof path, "%.*s/%s%s", n, slash == NULL ? "." : info.dli_fname,
+             up ? "../" : "", name);
+    if (access(path, X_OK) == 0) break;
+  }
+  lua_pushstring(L, path);
+  return 1;
+}
+
 extern const luma_op luma_ops_io[];
 const luma_op luma_ops_io[] = {
     {"io.load_safetensors",
@@ -268,4 +288,8 @@ const luma_op luma_ops_io[] = {
      "Writes the string head and then the bytes of each tensor (little-endian, C order) to a new "
      "file, flushed and renamed over path: readers see the old file or the new one, never a part.",
      l_write, LUMA_FUNCTION},
+    {"io.tool", "(name) -> path",
+     "The path of a program that belongs to luma (luma-h5), beside the core or one folder up; it "
+     "need not exist.",
+     l_tool, LUMA_FUNCTION},
     {NULL, NULL, NULL, NULL, 0}};

@@ -104,4 +104,9 @@ end
 -- bytes=} in the order of the file, and the metadata.
 function store.inspect(path) return io_ops.inspect_safetensors(path) end
 
+--- Converts a Keras HDF5 weight file to a cached safetensors file (see luma.h5
+-- for the names).  opts: cache = folder.
+-- @return path of the safetensors file, MD5 of the source | nil, message, code
+function store.convert_h5(path, opts) return require("luma.h5").convert(path, opts) end
+
 return store
