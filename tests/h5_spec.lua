@@ -103,6 +103,20 @@ describe("a Keras HDF5 file", function()
     end)
   end
 
+  it("that kills or hangs the reader is called damaged", function()
+    local h5 = require "luma.h5"
+    assert.is_true(h5.outcome(0, 0, ""))
+    for _, case in ipairs {
+      { { 0, 11, "" }, "damaged HDF5 file (the reader crashed: killed by signal 11)" },
+      { { 0, 24, "" }, "damaged HDF5 file (the reader ran out of CPU time: killed by signal 24)" },
+      { { 0, 9, "", true }, "damaged HDF5 file (the reader was stopped after 120 s)" },
+      { { 77, 0, "*** stack smashing" }, "damaged HDF5 file (the reader ended with status 77)" },
+      { { 1, 0, "damaged: a/b: unreadable name\n" }, "damaged HDF5 file (a/b: unreadable name)" },
+    } do
+      assert.same({ nil, case[2], "damaged" }, { h5.outcome(table.unpack(case[1])) })
+    end
+  end)
+
   it("may be damaged in any way: a clean answer, the process lives", function()
     for _, name in ipairs(files.list(dir)) do
       if name:find "^flip_" then

@@ -44,6 +44,24 @@ function h5.cache_dir(given)
   return nil, "no folder for cached files can be written (set XDG_CACHE_HOME)", "io"
 end
 
+--- What the reader's end means: true, or nil, reason, code.
+function h5.outcome(status, signal, text, late)
+  if late then return nil, ("damaged HDF5 file (the reader was stopped after %d s)"):format(TIMEOUT), "damaged" end
+  if signal ~= 0 then
+    return nil, ("damaged HDF5 file (the reader %s: killed by signal %d)"):format(
+      signals[signal] or "died", signal), "damaged"
+  end
+  if status == 0 then return true end
+  local code, message = text:match "^(%l+): ([^\n]*)"
+  if not code then
+    return nil, ("damaged HDF5 file (the reader ended with status %d)"):format(status), "damaged"
+  end
+  if code == "damaged" and not message:find("HDF5", 1, true) then
+    message = ("damaged HDF5 file (%s)"):format(message)
+  end
+  return nil, files.show(message), code
+end
+
 -- Runs the reader: source -> an open descriptor.  true | nil, reason, code.
 local function run_reader(source, out)
   local tool = uv.fs_realpath(core.io.tool "luma-h5")
@@ -73,20 +91,7 @@ local function run_reader(source, out)
   for _, handle in ipairs { timer, pipe, child } do handle:close() end
   uv.run "nowait" -- the closing callbacks
   if core.system.interrupted() then error(core.interrupt, 0) end
-  if status.code == 0 and status.signal == 0 then return true end
-  if late then return nil, ("damaged HDF5 file (the reader was stopped after %d s)"):format(TIMEOUT), "damaged" end
-  if status.signal ~= 0 then
-    return nil, ("damaged HDF5 file (the reader %s: killed by signal %d)"):format(
-      signals[status.signal] or "died", status.signal), "damaged"
-  end
-  local code, message = text:match "^(%l+): ([^\n]*)"
-  if not code then
-    return nil, ("damaged HDF5 file (the reader ended with status %d)"):format(status.code), "damaged"
-  end
-  if code == "damaged" and not message:find("HDF5", 1, true) then
-    message = ("damaged HDF5 file (%s)"):format(message)
-  end
-  return nil, files.show(message), code
+  return h5.outcome(status.code, status.signal, text, late)
 end
 
 -- A new file in dir, open for writing: fd, name.
