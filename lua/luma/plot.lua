@@ -130,8 +130,14 @@ function plot.lines(opts)
     local out, parts = {}, {}
     if o.xlabel then out[#out + 1] = "set xlabel " .. quote(o.xlabel) end
     if o.ylabel then out[#out + 1] = "set ylabel " .. quote(o.ylabel) end
+    local drawable = false
+    for _, s in ipairs(o.series) do
+      for _, y in ipairs(s.y) do drawable = drawable or number(y) ~= "NaN" end
+    end
     for axis, range in pairs { x = o.xrange or false, y = o.yrange or false } do
-      if range then
+      if not drawable then -- gnuplot calls a figure without points an error
+        out[#out + 1] = ("set %srange [0:1]"):format(axis)
+      elseif range then
         out[#out + 1] = ("set %srange [%s:%s]"):format(axis, range[1] and number(range[1]) or "*",
           range[2] and number(range[2]) or "*")
       end
@@ -191,8 +197,7 @@ function plot.confusion(rows, names, opts)
   local o = options.check("plot.confusion", opts,
     { title = "Confusion", dark = false, width = side, height = side - 40 })
   return new(function(theme)
-    local out, cells, labels = {}, {}, {}
-    local n = #names
+    local cells, labels, n = {}, {}, #names
     for i, row in ipairs(rows) do
       local sum = 0
       for _, v in ipairs(row) do sum = sum + v end
@@ -210,7 +215,7 @@ function plot.confusion(rows, names, opts)
     end
     local longest = 0
     for _, name in ipairs(names) do longest = math.max(longest, text.len(name)) end
-    out = { block("d", cells), "unset key", "unset colorbox", "unset grid", "set size square",
+    local out = { block("d", cells), "unset key", "unset colorbox", "unset grid", "set size square",
       "set palette defined (0 '#e8f1fa', 1 '#12558f')", "set cbrange [0:1]",
       ("set lmargin %d"):format(math.min(longest, 24) + 6),
       ("set xrange [0.5:%g]"):format(n + 0.5), ("set yrange [0.5:%g]"):format(n + 0.5),
