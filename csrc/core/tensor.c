@@ -248,6 +248,15 @@ bool lm_tensor_overlap(const lm_tensor *a, const lm_tensor *b) {
   return lo[0] < hi[1] && lo[1] < hi[0];
 }
 
+bool lm_tensor_same_view(const lm_tensor *a, const lm_tensor *b) {
+  if (a->buffer != b->buffer || a->dtype != b->dtype || a->offset != b->offset ||
+      !lm_shape_equal(&a->shape, &b->shape))
+    return false;
+  for (int d = 0; d < a->shape.rank; d++)
+    if (a->shape.size[d] > 1 && a->stride[d] != b->stride[d]) return false;
+  return true;
+}
+
 static int64_t element_offset(const lm_tensor *t, int64_t linear) {
   int64_t o = t->offset;
   for (int d = t->shape.rank - 1; d >= 0; d--) {

@@ -66,6 +66,9 @@ void lm_tensor_fill(lm_tensor *dst, double value);
 /* True when the two views may touch a common element (conservative). */
 bool lm_tensor_overlap(const lm_tensor *a, const lm_tensor *b);
 
+/* True when both see the same elements in the same order. */
+bool lm_tensor_same_view(const lm_tensor *a, const lm_tensor *b);
+
 /* One element by linear C-order index; for tests, printing and item(). */
 double lm_tensor_get(const lm_tensor *t, int64_t linear);
 void lm_tensor_set(lm_tensor *t, int64_t linear, double value);

@@ -109,7 +109,11 @@ const char *luma_opname(lua_State *L);
 
 /* ---- module ---- */
 
+/* __index: upvalues are the method table and the op `get`. */
+int luma_index(lua_State *L);
+
 void luma_open_tensor(lua_State *L); /* creates the metatable */
+void luma_open_random(lua_State *L); /* core table on top: the metatable of luma.rng */
 void luma_open_system(lua_State *L); /* core.system: files, locks, signals; core table on top */
 void luma_register(lua_State *L, const luma_op *ops); /* core table on top */
 

@@ -62,21 +62,25 @@ static int dispatch(lua_State *L) {
   if (s->tape == 0 || s->recording) return op->fn(L);
   const int n = lua_gettop(L);
   if (!any_tracked(s, L, n)) return op->fn(L);
-  luaL_checkstack(L, 2 * n + 8, op->name);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
-  lua_pushstring(L, op->name);
+  luaL_checkstack(L, n + 8, op->name);
   lua_pushvalue(L, lua_upvalueindex(1)); /* the op itself, same upvalues, no dispatcher */
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushcclosure(L, op->fn, 2);
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
-  lua_call(L, n, 1);
-  lua_pushvalue(L, -1); /* keep the result below the recorder's call */
-  lua_insert(L, n + 1);
+  lua_call(L, n, LUA_MULTRET);
+  const int results = lua_gettop(L) - n;
+  if (results == 0 || luma_totensor(L, n + 1) == NULL)
+    return results; /* a number: nothing to note */
+  luaL_checkstack(L, n + 8, op->name);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
+  lua_pushstring(L, op->name);
+  lua_pushvalue(L, n + 1);
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
-  s->recording = true; /* the recorder calls no ops that may raise */
-  lua_call(L, n + 2, 0);
+  s->recording = true; /* the recorder's own ops are not recorded */
+  const int status = lua_pcall(L, n + 2, 0, 0);
   s->recording = false;
-  return 1;
+  if (status != LUA_OK) lua_error(L);
+  return results;
 }
 
 /* Pushes the table that `name` lives in (created on the way) and returns the
@@ -296,8 +300,36 @@ static const luma_op *const tables[] = {
     luma_ops_io,
     luma_ops_learn,
     luma_ops_prepare,
+extern const luma_op luma_ops_elem[];
+extern const luma_op luma_ops_index[];
+extern const luma_op luma_ops_linalg[];
+extern const luma_op luma_ops_random[];
+extern const luma_op luma_ops_reduce[];
+
+static const luma_op *const tables[] = {
+    knobs,          tape_hooks,      luma_ops_create, luma_ops_elem,
+    luma_ops_index, luma_ops_linalg, luma_ops_random, luma_ops_reduce,
 };
 /* clang-format on */
+
+/* x + y and friends are the ops themselves, so that a tape sees them too. */
+static void bind_operators(lua_State *L) { /* core table on top */
+  static const char *const pairs[][2] = {
+      {"__add", "add"},      {"__sub", "sub"},          {"__mul", "mul"},   {"__div", "div"},
+      {"__pow", "pow"},      {"__mod", "mod"},          {"__idiv", "idiv"}, {"__unm", "neg"},
+      {"__newindex", "set"}, {"__tostring", "tostring"}};
+  const int core = lua_gettop(L);
+  luaL_getmetatable(L, LUMA_TENSOR);
+  for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+    lua_getfield(L, core, pairs[i][1]);
+    lua_setfield(L, -2, pairs[i][0]);
+  }
+  lua_getfield(L, -1, "methods");
+  lua_getfield(L, core, "get");
+  lua_pushcclosure(L, luma_index, 2);
+  lua_setfield(L, -2, "__index");
+  lua_settop(L, core);
+}
 
 static int interrupt_text(lua_State *L) {
   lua_pushliteral(L, "interrupted");
@@ -325,6 +357,8 @@ int luaopen_luma_core(lua_State *L) {
   lua_setfield(L, -3, "methods");
   lua_pop(L, 1);
   for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) luma_register(L, tables[i]);
+  bind_operators(L);
+  luma_open_random(L);
   luma_open_system(L);
   return 1;
 }

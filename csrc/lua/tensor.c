@@ -118,6 +118,21 @@ static int tensor_len(lua_State *L) {
   return 1;
 }
 
+int luma_index(lua_State *L) { /* x.name or x[i] */
+  const lm_tensor *t = luma_totensor(L, 1);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_settop(L, 2);
+    lua_gettable(L, lua_upvalueindex(1));
+    return 1;
+  }
+  if (t == NULL || t->buffer == NULL) return luaL_error(L, "attempt to use a closed tensor");
+  lua_settop(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
 void luma_open_tensor(lua_State *L) {
   luaL_newmetatable(L, LUMA_TENSOR);
   static const luaL_Reg meta[] = {
