@@ -285,10 +285,15 @@ static const luma_op tape_hooks[] = {
 extern const luma_op luma_ops_codec[];
 extern const luma_op luma_ops_conv[];
 extern const luma_op luma_ops_create[];
+extern const luma_op luma_ops_elem[];
 extern const luma_op luma_ops_image[];
+extern const luma_op luma_ops_index[];
 extern const luma_op luma_ops_io[];
 extern const luma_op luma_ops_learn[];
+extern const luma_op luma_ops_linalg[];
 extern const luma_op luma_ops_prepare[];
+extern const luma_op luma_ops_random[];
+extern const luma_op luma_ops_reduce[];
 
 static const luma_op *const tables[] = {
     knobs,
@@ -296,19 +301,15 @@ static const luma_op *const tables[] = {
     luma_ops_codec,
     luma_ops_conv,
     luma_ops_create,
+    luma_ops_elem,
     luma_ops_image,
+    luma_ops_index,
     luma_ops_io,
     luma_ops_learn,
+    luma_ops_linalg,
     luma_ops_prepare,
-extern const luma_op luma_ops_elem[];
-extern const luma_op luma_ops_index[];
-extern const luma_op luma_ops_linalg[];
-extern const luma_op luma_ops_random[];
-extern const luma_op luma_ops_reduce[];
-
-static const luma_op *const tables[] = {
-    knobs,          tape_hooks,      luma_ops_create, luma_ops_elem,
-    luma_ops_index, luma_ops_linalg, luma_ops_random, luma_ops_reduce,
+    luma_ops_random,
+    luma_ops_reduce,
 };
 /* clang-format on */
 
