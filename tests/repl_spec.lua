@@ -52,7 +52,7 @@ describe("the prompt", function()
   end)
 
   it("completes names", function()
-    assert.same({ "luma.zeros" }, repl.complete("luma.zer", env))
+    assert.same({ "luma.zero_", "luma.zeros" }, repl.complete("luma.zer", env))
     local found = table.concat(repl.complete("luma.metrics.", env), " ")
     assert.truthy(found:find("luma.metrics.wilson", 1, true))
     assert.same({ "metrics" }, repl.complete("metri", env))

@@ -372,8 +372,8 @@ const luma_op luma_ops_index[] = {
      LUMA_METHOD},
     {"expand", "(x, n, ...) -> view",
      "Dimensions of size 1 repeated to the sizes given, without a copy.", l_expand, LUMA_METHOD},
-    {"narrow", "(x, dim, start, length) -> view", "length elements of one dimension from start on.",
-     l_narrow, LUMA_METHOD},
+    {"narrow", "(x, dim, start, length) -> view",
+     "As many elements of one dimension from start on as length says.", l_narrow, LUMA_METHOD},
     {"select", "(x, dim, index) -> view", "One index of a dimension, which is left out.", l_select,
      LUMA_METHOD},
     {NULL, NULL, NULL, NULL, 0}};

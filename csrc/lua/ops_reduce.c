@@ -122,10 +122,10 @@ const luma_op luma_ops_reduce[] = {
      "The standard deviation: the root of var." DIMS, l_std, LUMA_METHOD},
     {"norm", "(x [, dims] [, keepdim]) -> y", "The root of the sum of squares." DIMS, l_norm,
      LUMA_METHOD},
-    {"any", "(x [, dims] [, keepdim]) -> mask", "1 (u8) if any element is not 0." DIMS, l_any,
+    {"any", "(x [, dims] [, keepdim]) -> mask", "Gives 1 (u8) if any element is not 0." DIMS, l_any,
      LUMA_METHOD},
     {"all", "(x [, dims] [, keepdim]) -> mask",
-     "1 (u8) if every element is not 0, or there is none." DIMS, l_all, LUMA_METHOD},
+     "Gives 1 (u8) if every element is not 0, or there is none." DIMS, l_all, LUMA_METHOD},
     {"cumsum", "(x [, dim=1]) -> y", "Running sums along one dimension; u8 and i32 give f64.",
      l_cumsum, LUMA_METHOD},
     {NULL, NULL, NULL, NULL, 0}};
