@@ -6,6 +6,7 @@
 
 #include "core/pool.h"
 #include "kern/conv_gemm.h"
+#include "kern/conv_winograd.h"
 
 const char *lm_conv_algo_name(lm_conv_algo a) {
   static const char *const names[] = {"gemm", "winograd4", "winograd6", "direct"};
@@ -41,14 +42,28 @@ static int64_t out_size(lm_conv2d *p, int d, int64_t size, int64_t kernel) {
 
 /* Whether algorithm a can do this pass of this shape at all. */
 static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
-  (void)p;
-  (void)pass;
-  return a == LM_CONV_GEMM;
+  const bool winograd = p->kh == 3 && p->kw == 3 && p->stride[0] == 1 && p->stride[1] == 1 &&
+                        p->dilation[0] == 1 && p->dilation[1] == 1 && p->groups == 1;
+  const bool turnable = p->pad[0] <= 2 && p->pad[1] <= 2 && p->pad[2] <= 2 && p->pad[3] <= 2;
+  switch (a) {
+    case LM_CONV_GEMM: return true;
+    case LM_CONV_WINOGRAD4:
+    case LM_CONV_WINOGRAD6:
+      return winograd && (pass == LM_CONV_FORWARD || (pass == LM_CONV_GRAD_INPUT && turnable));
+    case LM_CONV_DIRECT: return false;
+  }
+  return false;
 }
 
 static lm_conv_algo choose(const lm_conv2d *p, lm_conv_pass pass) {
-  (void)p;
-  (void)pass;
+  const char *forced = lm_conv_forced();
+  if (forced != NULL)
+    for (int a = LM_CONV_GEMM; a <= LM_CONV_DIRECT; a++)
+      if (strncmp(lm_conv_algo_name((lm_conv_algo)a), forced, strlen(forced)) == 0 &&
+          applies(p, pass, (lm_conv_algo)a))
+        return (lm_conv_algo)a;
+  if (forced == NULL && applies(p, pass, LM_CONV_WINOGRAD4) && p->c >= 16 && p->k >= 16)
+    return lm_min64(p->oh, p->ow) >= 112 ? LM_CONV_WINOGRAD6 : LM_CONV_WINOGRAD4;
   return LM_CONV_GEMM;
 }
 
@@ -113,18 +128,64 @@ lm_shape lm_conv2d_shape_y(const lm_conv2d *p) {
   return (lm_shape){4, {p->n, p->oh, p->ow, p->k}};
 }
 
+/* ---- Winograd: transform the weights into scratch, then run ---- */
+
+static bool is_winograd(lm_conv_algo a) {
+  return a == LM_CONV_WINOGRAD4 || a == LM_CONV_WINOGRAD6;
+}
+
+static lm_winograd forward_winograd(const lm_conv2d *p) {
+  return (lm_winograd){.m = p->algo[LM_CONV_FORWARD] == LM_CONV_WINOGRAD6 ? 6 : 4,
+                       .n = p->n,
+                       .h = p->h,
+                       .w = p->w,
+                       .c = p->c,
+                       .top = p->pad[0],
+                       .left = p->pad[1],
+                       .oh = p->oh,
+                       .ow = p->ow,
+                       .k = p->k,
+                       .relu = p->relu};
+}
+
+/* dx is the convolution of dy with the turned kernel; what was padded is cut. */
+static lm_winograd gradient_winograd(const lm_conv2d *p) {
+  return (lm_winograd){.m = p->algo[LM_CONV_GRAD_INPUT] == LM_CONV_WINOGRAD6 ? 6 : 4,
+                       .n = p->n,
+                       .h = p->oh,
+                       .w = p->ow,
+                       .c = p->k,
+                       .top = 2 - p->pad[0],
+                       .left = 2 - p->pad[1],
+                       .oh = p->h,
+                       .ow = p->w,
+                       .k = p->c};
+}
+
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
-  return lm_conv_gemm_scratch(p, pass);
+  if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
+  const lm_winograd g = pass == LM_CONV_FORWARD ? forward_winograd(p) : gradient_winograd(p);
+  const int64_t turned = pass == LM_CONV_GRAD_INPUT ? 9 * p->c * p->k * (int64_t)sizeof(float) : 0;
+  return lm_winograd_weight_floats(g.m, g.c, g.k) * (int64_t)sizeof(float) +
+         lm_winograd_scratch(&g) + turned;
 }
 
 bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
                    void *scratch, float *y) {
-  return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
+  if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
+  const lm_winograd g = forward_winograd(p);
+  float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k);
+  return lm_winograd_weights(g.m, g.c, g.k, w, u) && lm_winograd_run(&g, x, u, b, rest, y);
 }
 
 bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
                      float *dx) {
-  return lm_conv_gemm_bwd_x(p, dy, w, scratch, dx);
+  if (!is_winograd(p->algo[LM_CONV_GRAD_INPUT])) return lm_conv_gemm_bwd_x(p, dy, w, scratch, dx);
+  const lm_winograd g = gradient_winograd(p);
+  float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k),
+        *turned = rest + lm_winograd_scratch(&g) / (int64_t)sizeof(float);
+  return lm_winograd_turn(p->c, p->k, w, turned) && lm_winograd_weights(g.m, g.c, g.k, turned, u) &&
+         lm_winograd_run(&g, dy, u, NULL, rest, dx);
 }
 
 bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,

@@ -1,0 +1,314 @@
+/* conv_winograd.c: Winograd convolution run block by block, so that what is
+ * between its three steps stays in the second-level cache.
+ *
+ * The output is cut into m x m tiles, each made from an n x n input tile
+ * (n = m + 2).  Per tile the input transform gives n*n "frequencies" of C
+ * channels, V; per frequency V times the transformed weights U gives K
+ * channels, M; the output transform turns M into the tile (arithmetic:
+ * simd/winograd_tiles.h).  Done pass by pass over the whole image, V and M would go through
+ * memory; instead
+ *
+ *   wide layers (many tiles): a chunk is some tens of tiles.  It transforms
+ *     them (V stays in L2), then for one panel of output channels after the
+ *     other: for every frequency the products, then the output transform of
+ *     that panel.  M is a panel wide and never leaves L2; U is read as one
+ *     sequential stream, fetched ahead.
+ *   deep layers (few tiles, heavy weights): reading all of U once per
+ *     tens of tiles would be bound by memory.  Here the threads share V of up to
+ *     SHARED_TILES tiles, a chunk is one panel, and U is read once.
+ *
+ * NHWC is left as it is: a vector is 16 neighbouring channels of one pixel.
+ * Tiles that hang over an edge, and channels that do not fill a vector, are
+ * copied to a small patch with zeros first.
+ *
+ *   V  [frequency][tile group][channel block][rows tiles][lanes]
+ *   U  [panel][frequency][channel][2 lanes]
+ *   M  [frequency][tile][2 lanes]
+ */
+#include "kern/conv_winograd.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/cpu.h"
+#include "core/pool.h"
+#include "kern/simd/winograd.h"
+
+enum { SHARED_TILES = 126, PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES };
+
+static const lm_winograd_kernels *kernels(void) {
+#if defined(__x86_64__)
+  if (lm_cpu_isa() == LM_ISA_AVX512) return &lm_winograd_avx512;
+  if (lm_cpu_isa() == LM_ISA_AVX2) return &lm_winograd_avx2;
+#endif
+  return &lm_winograd_plain;
+}
+
+static int64_t round_up(int64_t n, int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/* Distance between frequencies: whole cache lines, and not a multiple of 4 KiB
+ * (else all frequencies of a tile compete for the same cache sets). */
+static int64_t spread(int64_t floats) {
+  const int64_t n = round_up(floats, 16);
+  return n % 1024 == 0 ? n + 80 : n;
+}
+
+/* ---- the plan of one call ---- */
+
+typedef struct {
+  lm_winograd g;
+  const lm_winograd_kernels *f;
+  const float *x, *u, *b;
+  float *y, *scratch;
+  int64_t freqs;               /* n * n */
+  int64_t across, down, tiles; /* tiles of an image; of the batch */
+  int64_t blocks, panels;      /* of input channels; of output channels */
+  int64_t chunk_tiles, chunks; /* wide: tiles a chunk */
+  int64_t v_step, m_step;      /* floats from one frequency to the next */
+  int64_t v_floats, m_floats;
+  bool shared;
+  int64_t first, count; /* shared: the tiles in hand */
+} work;
+
+static int64_t groups_of(const work *s, int64_t tiles) {
+  return lm_ceil_div(tiles, s->f->rows);
+}
+
+/* Tiles a chunk of a wide layer: V fills about half of L2, at least one and
+ * at most four register blocks. */
+static int64_t wide_tiles(const work *s) {
+  const int64_t a_group = s->freqs * s->blocks * s->f->lanes * s->f->rows * (int64_t)sizeof(float);
+  const int64_t fit = lm_cpu_l2_bytes() * 5 / 8 / a_group;
+  return s->f->rows * lm_max64(1, lm_min64(LM_WINOGRAD_MAXROWS * 2 / s->f->rows, fit));
+}
+
+static work setup(const lm_winograd *g, void *scratch) {
+  work s = {.g = *g, .f = kernels(), .scratch = scratch};
+  s.freqs = (g->m + 2) * (g->m + 2);
+  s.down = lm_ceil_div(g->oh, g->m);
+  s.across = lm_ceil_div(g->ow, g->m);
+  s.tiles = g->n * s.down * s.across;
+  s.blocks = lm_ceil_div(g->c, s.f->lanes);
+  s.panels = lm_ceil_div(g->k, 2 * s.f->lanes);
+  s.chunk_tiles = wide_tiles(&s);
+  s.chunks = lm_ceil_div(s.tiles, s.chunk_tiles);
+  s.shared = s.panels >= 2 && (s.blocks * s.f->lanes >= 384 || s.chunks < 4);
+  const int64_t held = s.shared ? lm_min64(s.tiles, SHARED_TILES) : s.chunk_tiles;
+  s.v_step = spread(groups_of(&s, held) * s.f->rows * s.blocks * s.f->lanes);
+  s.m_step = spread(groups_of(&s, held) * s.f->rows * 2 * s.f->lanes);
+  s.v_floats = round_up(s.freqs * s.v_step, 16);
+  s.m_floats = round_up(s.freqs * s.m_step, 16);
+  return s;
+}
+
+int64_t lm_winograd_scratch(const lm_winograd *g) {
+  const work s = setup(g, NULL);
+  const int64_t threads = lm_pool_threads();
+  return (int64_t)sizeof(float) *
+         (s.shared ? s.v_floats + threads * s.m_floats : threads * (s.v_floats + s.m_floats));
+}
+
+/* ---- weights ---- */
+
+int64_t lm_winograd_weight_floats(int m, int64_t c, int64_t k) {
+  const lm_winograd_kernels *f = kernels();
+  return round_up(k, 2 * f->lanes) * round_up(c, f->lanes) * (m + 2) * (m + 2);
+}
+
+typedef struct {
+  const lm_winograd_kernels *f;
+  int m;
+  int64_t c, k;
+  const float *w;
+  float *u;
+} weight_work;
+
+static void weight_chunk(void *context, int64_t panel, int worker) {
+  (void)worker;
+  const weight_work *s = context;
+  const int64_t wide = 2 * s->f->lanes, k0 = panel * wide, have = lm_min64(wide, s->k - k0);
+  const int64_t freqs = (s->m + 2) * (s->m + 2), padded = round_up(s->c, s->f->lanes);
+  float *u = s->u + panel * freqs * padded * wide;
+  float taps[9 * 2 * LM_WINOGRAD_MAXLANES] = {0};
+  for (int64_t c = 0; c < padded; c++, u += wide) {
+    if (c < s->c && have == wide) { /* the common case: straight from w */
+      s->f->weight[s->m / 2 - 2](s->w + c * s->k + k0, s->c * s->k, u, padded * wide);
+      continue;
+    }
+    for (int64_t t = 0; t < 9; t++)
+      for (int64_t k = 0; k < wide; k++)
+        taps[t * wide + k] = c < s->c && k < have ? s->w[(t * s->c + c) * s->k + k0 + k] : 0;
+    s->f->weight[s->m / 2 - 2](taps, wide, u, padded * wide);
+  }
+}
+
+bool lm_winograd_weights(int m, int64_t c, int64_t k, const float *w, float *u) {
+  weight_work s = {.f = kernels(), .m = m, .c = c, .k = k, .w = w, .u = u};
+  return lm_parallel(lm_ceil_div(k, 2 * s.f->lanes), weight_chunk, &s);
+}
+
+typedef struct {
+  int64_t c, k;
+  const float *w;
+  float *wt;
+} turn_work;
+
+static void turn_chunk(void *context, int64_t tap, int worker) {
+  (void)worker;
+  enum { TILE = 16 };
+  const turn_work *s = context;
+  const float *from = s->w + (8 - tap) * s->c * s->k;
+  float *to = s->wt + tap * s->c * s->k;
+  for (int64_t c0 = 0; c0 < s->c; c0 += TILE)
+    for (int64_t k0 = 0; k0 < s->k; k0 += TILE)
+      for (int64_t k = k0; k < lm_min64(s->k, k0 + TILE); k++)
+        for (int64_t c = c0; c < lm_min64(s->c, c0 + TILE); c++)
+          to[k * s->c + c] = from[c * s->k + k];
+}
+
+bool lm_winograd_turn(int64_t c, int64_t k, const float *w, float *wt) {
+  turn_work s = {c, k, w, wt};
+  return lm_parallel(9, turn_chunk, &s);
+}
+
+/* ---- the three steps, for tiles first .. first+count-1 ---- */
+
+typedef struct {
+  int64_t image, y, x; /* of the tile's first output */
+} corner;
+static corner corner_of(const work *s, int64_t tile) {
+  const int64_t area = s->across * s->down, r = tile % area;
+  return (corner){tile / area, r / s->across * s->g.m, r % s->across * s->g.m};
+}
+
+/* Copies `have` channels of the input tile at (y, x), which may hang over the
+ * image's edge, to a patch of n x n pixels of `lanes` channels. */
+static void fill_patch(const work *s, int64_t image, int64_t y, int64_t x, int64_t channel,
+                       int64_t have, float *patch) {
+  const int64_t n = s->g.m + 2, lanes = s->f->lanes;
+  memset(patch, 0, (size_t)(n * n * lanes) * sizeof(float));
+  const int64_t x0 = lm_max64(0, -x), x1 = lm_min64(n, s->g.w - x);
+  for (int64_t i = lm_max64(0, -y); i < lm_min64(n, s->g.h - y); i++) {
+    const float *row = s->x + (image * s->g.h + y + i) * s->g.w * s->g.c + channel;
+    for (int64_t j = x0; j < x1; j++)
+      memcpy(patch + (i * n + j) * lanes, row + (x + j) * s->g.c, (size_t)have * sizeof(float));
+  }
+}
+
+/* Channel blocks b0 .. b1-1 of the tiles, into v. */
+static void transform_input(const work *s, int64_t first, int64_t count, int64_t b0, int64_t b1,
+                            float *v) {
+  const int64_t n = s->g.m + 2, lanes = s->f->lanes, rows = s->f->rows;
+  const int64_t full = lm_min64(b1, s->g.c / lanes); /* blocks whose channels all exist */
+  const int64_t block_step = rows * lanes;
+  float patch[PATCH];
+  for (int64_t t = 0; t < count; t++) {
+    const corner at = corner_of(s, first + t);
+    const int64_t y = at.y - s->g.top, x = at.x - s->g.left;
+    float *to = v + t / rows * s->blocks * block_step + t % rows * lanes;
+    int64_t b = b0;
+    if (y >= 0 && x >= 0 && y + n <= s->g.h && x + n <= s->g.w && b < full) {
+      const float *from = s->x + ((at.image * s->g.h + y) * s->g.w + x) * s->g.c + b * lanes;
+      s->f->input[s->g.m / 2 - 2](from, s->g.w * s->g.c, s->g.c, full - b, to + b * block_step,
+                                  block_step, s->v_step);
+      b = full;
+    }
+    for (; b < b1; b++) {
+      fill_patch(s, at.image, y, x, b * lanes, lm_min64(lanes, s->g.c - b * lanes), patch);
+      s->f->input[s->g.m / 2 - 2](patch, n * lanes, lanes, 1, to + b * block_step, block_step,
+                                  s->v_step);
+    }
+  }
+}
+
+/* All frequencies of one panel, into m. */
+static void multiply(const work *s, int64_t count, int64_t panel, const float *v, float *m) {
+  const int64_t rows = s->f->rows, wide = 2 * s->f->lanes, depth = s->blocks * s->f->lanes;
+  const float *u = s->u + panel * s->freqs * depth * wide;
+  for (int64_t q = 0; q < s->freqs; q++, u += depth * wide)
+    for (int64_t t = 0; t < count; t += rows) {
+      const float *ahead = t + rows < count ? u : u + depth * wide;
+      s->f->product[lm_min64(rows, count - t)](s->blocks, v + q * s->v_step + t * depth, u,
+                                               m + q * s->m_step + t * wide, ahead);
+    }
+}
+
+/* The outputs of one panel. */
+static void transform_output(const work *s, int64_t first, int64_t count, int64_t panel,
+                             const float *m) {
+  const int64_t lanes = s->f->lanes, wide = 2 * lanes, shrink = s->g.pool ? 2 : 1;
+  const int64_t oh = s->g.oh / shrink, ow = s->g.ow / shrink, k = s->g.k;
+  const float floor = s->g.relu ? 0 : -INFINITY;
+  for (int64_t b = 0; b < 2 && panel * wide + b * lanes < k; b++) {
+    const int64_t channel = panel * wide + b * lanes, have = lm_min64(lanes, k - channel);
+    float bias[LM_WINOGRAD_MAXLANES] = {0}, patch[PATCH];
+    if (s->b != NULL) memcpy(bias, s->b + channel, (size_t)have * sizeof(float));
+    for (int64_t t = 0; t < count; t++) {
+      const corner at = corner_of(s, first + t);
+      const int rows = (int)lm_min64(s->g.m, s->g.oh - at.y),
+                cols = (int)lm_min64(s->g.m, s->g.ow - at.x);
+      const int64_t y = at.y / shrink, x = at.x / shrink;
+      float *to = s->y + ((at.image * oh + y) * ow + x) * k + channel;
+      const float *from = m + t * wide + b * lanes;
+      if (have == lanes) {
+        (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2](from, s->m_step, bias, floor,
+                                                                       to, ow * k, k, rows, cols);
+        continue;
+      }
+      const int64_t side = s->g.m / shrink; /* the last channels: through a patch */
+      (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2](
+          from, s->m_step, bias, floor, patch, side * lanes, lanes, rows, cols);
+      for (int64_t i = 0; i < rows / shrink; i++)
+        for (int64_t j = 0; j < cols / shrink; j++)
+          memcpy(to + (i * ow + j) * k, patch + (i * side + j) * lanes,
+                 (size_t)have * sizeof(float));
+    }
+  }
+}
+
+/* ---- the two ways of cutting the work ---- */
+
+static void wide_chunk(void *context, int64_t chunk, int worker) {
+  const work *s = context;
+  const int64_t first = s->tiles * chunk / s->chunks,
+                count = s->tiles * (chunk + 1) / s->chunks - first;
+  float *v = s->scratch + worker * (s->v_floats + s->m_floats), *m = v + s->v_floats;
+  transform_input(s, first, count, 0, s->blocks, v);
+  for (int64_t panel = 0; panel < s->panels; panel++) {
+    multiply(s, count, panel, v, m);
+    transform_output(s, first, count, panel, m);
+  }
+}
+
+static void shared_input_chunk(void *context, int64_t block, int worker) {
+  (void)worker;
+  const work *s = context;
+  transform_input(s, s->first, s->count, block, block + 1, s->scratch);
+}
+
+static void shared_panel_chunk(void *context, int64_t panel, int worker) {
+  const work *s = context;
+  float *m = s->scratch + s->v_floats + worker * s->m_floats;
+  multiply(s, s->count, panel, s->scratch, m);
+  transform_output(s, s->first, s->count, panel, m);
+}
+
+bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const float *b,
+                     void *scratch, float *y) {
+  work s = setup(g, scratch);
+  s.x = x;
+  s.u = u;
+  s.b = b;
+  s.y = y;
+  if (!s.shared) return lm_parallel(s.chunks, wide_chunk, &s);
+  const int64_t rounds = lm_ceil_div(s.tiles, SHARED_TILES);
+  for (int64_t r = 0; r < rounds; r++) {
+    s.first = s.tiles * r / rounds;
+    s.count = s.tiles * (r + 1) / rounds - s.first;
+    if (!lm_parallel(s.blocks, shared_input_chunk, &s)) return false;
+    if (!lm_parallel(s.panels, shared_panel_chunk, &s)) return false;
+  }
+  return true;
+}

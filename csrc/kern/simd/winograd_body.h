@@ -1,0 +1,52 @@
+/* winograd_body.h: the functions of lm_winograd_kernels for the instruction
+ * set at hand.  Included once by each of simd/winograd_{avx512,avx2,plain}.c, which sets ROWS and
+ * fills the table. */
+#include "kern/simd/winograd.h"
+#include "kern/simd/winograd_tiles.h"
+
+#define INPUT(m)                                                                                  \
+  static void input##m##_tile(const float *src, int64_t rs, int64_t ps, int64_t blocks, float *v, \
+                              int64_t bs, int64_t fs) {                                           \
+    for (int64_t b = 0; b < blocks; b++)                                                          \
+      input_tile(m + 2, input##m, src + b * LANES, rs, ps, v + b * bs, fs);                       \
+  }
+INPUT(4)
+INPUT(6)
+
+#define WEIGHT(m)                                                                  \
+  static void weight##m##_tile(const float *g, int64_t ts, float *u, int64_t fs) { \
+    weight_tile(m + 2, weight##m, g, ts, u, fs);                                   \
+    weight_tile(m + 2, weight##m, g + LANES, ts, u + LANES, fs);                   \
+  }
+WEIGHT(4)
+WEIGHT(6)
+
+/* A whole tile has its own copy, without the tests for its edge. */
+#define OUTPUT(m, name, pool)                                                             \
+  static void output##m##name(const float *p, int64_t fs, const float *bias, float floor, \
+                              float *dst, int64_t rs, int64_t ps, int rows, int cols) {   \
+    if (rows >= m && cols >= m)                                                           \
+      output_tile(m + 2, output##m, p, fs, bias, floor, dst, rs, ps, pool, m, m);         \
+    else                                                                                  \
+      output_tile(m + 2, output##m, p, fs, bias, floor, dst, rs, ps, pool, rows, cols);   \
+  }
+OUTPUT(4, _tile, 0)
+OUTPUT(4, _pool, 1)
+OUTPUT(6, _tile, 0)
+OUTPUT(6, _pool, 1)
+
+#define PRODUCT(t)                                                                 \
+  static void product##t(int64_t blocks, const float *v, const float *u, float *m, \
+                         const float *ahead) {                                     \
+    product_tiles(t, ROWS, blocks, v, u, m, ahead);                                \
+  }
+PRODUCT(1)
+PRODUCT(2)
+PRODUCT(3)
+PRODUCT(4)
+PRODUCT(5)
+PRODUCT(6)
+
+#define TRANSFORMS                                                             \
+  .input = {input4_tile, input6_tile}, .weight = {weight4_tile, weight6_tile}, \
+  .output = {output4_tile, output6_tile}, .output_pool = {output4_pool, output6_pool}

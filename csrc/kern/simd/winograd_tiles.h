@@ -1,0 +1,215 @@
+/* winograd_tiles.h: the three transforms of Winograd's convolution and the
+ * product kernel between them, on whatever vec is.  The text is one for all
+ * instruction sets; simd/winograd_{avx512,avx2,plain}.c compile it.
+ *
+ * One dimension first.  F(m,3) makes m outputs of a 3-tap filter out of m+2
+ * inputs d with m+2 products instead of 3m:
+ *     y = A' [ (G g) * (B' d) ]          (* is elementwise)
+ * Think of d as samples that B' turns into a polynomial product evaluated at
+ * m+1 points and at infinity; A' interpolates back.  The points decide how much
+ * rounding is amplified:
+ *     F(4,3): 0, +-sqrt(1/2), +-sqrt(2), infinity
+ *     F(6,3): 0, +-1, +-2, +-1/2, infinity
+ * Rows for +p and -p share their even and odd parts, which is all the cleverness in
+ * the functions below.  Two dimensions: the same on columns, then on rows. */
+#ifndef LM_WINOGRAD_TILES_H
+#define LM_WINOGRAD_TILES_H
+
+#include "kern/simd/vec.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#define ROOT_HALF 0.70710678118654752440f
+#define ROOT_TWO 1.41421356237309504880f
+
+typedef void transform(const vec *in, vec *out);
+
+/* ---- F(4,3): 6 inputs, 3 taps, 4 outputs ---- */
+
+INLINE void input4(const vec *d, vec *o) { /* B' d */
+  const vec even1 = vec_fma(vec_set(-2), d[2], d[4]), odd1 = vec_fma(vec_set(-2), d[1], d[3]);
+  const vec even2 = vec_fma(vec_set(-0.5f), d[2], d[4]), odd2 = vec_fma(vec_set(-0.5f), d[1], d[3]);
+  o[0] = vec_fma(vec_set(-2.5f), d[2], d[0] + d[4]);
+  o[1] = vec_fma(vec_set(ROOT_HALF), odd1, even1);
+  o[2] = vec_fma(vec_set(-ROOT_HALF), odd1, even1);
+  o[3] = vec_fma(vec_set(ROOT_TWO), odd2, even2);
+  o[4] = vec_fma(vec_set(-ROOT_TWO), odd2, even2);
+  o[5] = vec_fma(vec_set(-2.5f), d[3], d[1] + d[5]);
+}
+
+INLINE void weight4(const vec *g, vec *o) { /* G g */
+  const vec third = vec_set(1.0f / 3), even1 = vec_fma(g[0], vec_set(-2.0f / 3), -third * g[2]),
+            even2 = vec_fma(g[0], vec_set(1.0f / 6), third * g[2]);
+  o[0] = g[0];
+  o[1] = vec_fma(vec_set(-2.0f / 3 * ROOT_HALF), g[1], even1);
+  o[2] = vec_fma(vec_set(2.0f / 3 * ROOT_HALF), g[1], even1);
+  o[3] = vec_fma(vec_set(ROOT_TWO / 6), g[1], even2);
+  o[4] = vec_fma(vec_set(-ROOT_TWO / 6), g[1], even2);
+  o[5] = g[2];
+}
+
+INLINE void output4(const vec *m, vec *o) { /* A' m */
+  const vec sum1 = m[1] + m[2], dif1 = m[1] - m[2], sum2 = m[3] + m[4], dif2 = m[3] - m[4];
+  o[0] = m[0] + sum1 + sum2;
+  o[1] = vec_fma(vec_set(ROOT_TWO), dif2, vec_set(ROOT_HALF) * dif1);
+  o[2] = vec_fma(vec_set(2), sum2, vec_set(0.5f) * sum1);
+  o[3] = vec_fma(vec_set(2 * ROOT_TWO), dif2, vec_fma(vec_set(ROOT_HALF / 2), dif1, m[5]));
+}
+
+/* ---- F(6,3): 8 inputs, 3 taps, 6 outputs ---- */
+
+INLINE void input6(const vec *d, vec *o) {
+  const vec even1 = vec_fma(vec_set(-4.25f), d[4], d[2] + d[6]),
+            odd1 = vec_fma(vec_set(-4.25f), d[3], d[1] + d[5]);
+  const vec even2 = vec_fma(vec_set(-1.25f), d[4], vec_fma(vec_set(0.25f), d[2], d[6])),
+            odd2 = vec_fma(vec_set(2), d[5], vec_fma(vec_set(-2.5f), d[3], vec_set(0.5f) * d[1]));
+  const vec even3 = vec_fma(vec_set(-5), d[4], vec_fma(vec_set(4), d[2], d[6])),
+            odd3 = vec_fma(vec_set(0.5f), d[5], vec_fma(vec_set(-2.5f), d[3], vec_set(2) * d[1]));
+  o[0] = vec_fma(vec_set(5.25f), d[4] - d[2], d[0] - d[6]);
+  o[1] = even1 + odd1;
+  o[2] = even1 - odd1;
+  o[3] = even2 + odd2;
+  o[4] = even2 - odd2;
+  o[5] = even3 + odd3;
+  o[6] = even3 - odd3;
+  o[7] = vec_fma(vec_set(5.25f), d[3] - d[5], d[7] - d[1]);
+}
+
+INLINE void weight6(const vec *g, vec *o) {
+  const vec even1 = vec_set(-2.0f / 9) * (g[0] + g[2]), odd1 = vec_set(-2.0f / 9) * g[1];
+  const vec even2 = vec_fma(vec_set(1.0f / 90), g[0], vec_set(2.0f / 45) * g[2]),
+            odd2 = vec_set(1.0f / 45) * g[1];
+  const vec even3 = vec_fma(vec_set(32.0f / 45), g[0], vec_set(8.0f / 45) * g[2]),
+            odd3 = vec_set(16.0f / 45) * g[1];
+  o[0] = g[0];
+  o[1] = even1 + odd1;
+  o[2] = even1 - odd1;
+  o[3] = even2 + odd2;
+  o[4] = even2 - odd2;
+  o[5] = even3 + odd3;
+  o[6] = even3 - odd3;
+  o[7] = g[2];
+}
+
+INLINE void output6(const vec *m, vec *o) {
+  const vec sum1 = m[1] + m[2], dif1 = m[1] - m[2], sum2 = m[3] + m[4], dif2 = m[3] - m[4],
+            sum3 = m[5] + m[6], dif3 = m[5] - m[6];
+  o[0] = (m[0] + sum1) + (sum2 + sum3);
+  o[1] = vec_fma(vec_set(0.5f), dif3, vec_fma(vec_set(2), dif2, dif1));
+  o[2] = vec_fma(vec_set(0.25f), sum3, vec_fma(vec_set(4), sum2, sum1));
+  o[3] = vec_fma(vec_set(0.125f), dif3, vec_fma(vec_set(8), dif2, dif1));
+  o[4] = vec_fma(vec_set(0.0625f), sum3, vec_fma(vec_set(16), sum2, sum1));
+  o[5] = vec_fma(vec_set(0.03125f), dif3, vec_fma(vec_set(32), dif2, dif1)) + m[7];
+}
+
+/* ---- two dimensions: columns, then rows ---- */
+
+/* One tile of n x n inputs (rows rs, pixels ps floats apart), LANES channels
+ * wide, to n*n frequencies fs floats apart. */
+INLINE void input_tile(const int n, transform *f, const float *src, int64_t rs, int64_t ps,
+                       float *v, int64_t fs) {
+  vec t[8][8];
+  UNROLL for (int x = 0; x < n; x++) {
+    vec d[8], o[8];
+    UNROLL for (int y = 0; y < n; y++) d[y] = vec_load(src + y * rs + x * ps);
+    f(d, o);
+    UNROLL for (int y = 0; y < n; y++) t[y][x] = o[y];
+  }
+  UNROLL for (int y = 0; y < n; y++) {
+    vec o[8];
+    f(t[y], o);
+    UNROLL for (int x = 0; x < n; x++) vec_store(v + (y * n + x) * fs, o[x]);
+  }
+}
+
+/* The 3x3 weights of one input channel and LANES output channels (taps ts
+ * floats apart) to n*n frequencies. */
+INLINE void weight_tile(const int n, transform *f, const float *g, int64_t ts, float *u,
+                        int64_t fs) {
+  vec t[8][3];
+  UNROLL for (int x = 0; x < 3; x++) {
+    const vec d[3] = {vec_load(g + x * ts), vec_load(g + (3 + x) * ts), vec_load(g + (6 + x) * ts)};
+    vec o[8];
+    f(d, o);
+    UNROLL for (int y = 0; y < n; y++) t[y][x] = o[y];
+  }
+  UNROLL for (int y = 0; y < n; y++) {
+    vec o[8];
+    f(t[y], o);
+    UNROLL for (int x = 0; x < n; x++) vec_store(u + (y * n + x) * fs, o[x]);
+  }
+}
+
+/* n*n frequencies of one tile and LANES output channels to m x m outputs:
+ * plus bias, at least `floor`, and with pool the largest of each 2x2.  Only
+ * the outputs (or 2x2 windows) inside rows x cols are stored. */
+INLINE void output_tile(const int n, transform *f, const float *m, int64_t fs, const float *bias,
+                        float floor, float *dst, int64_t rs, int64_t ps, const int pool, int rows,
+                        int cols) {
+  const int size = n - 2;
+  const vec b = vec_load(bias), low = vec_set(floor);
+  vec t[6][8];
+  UNROLL for (int x = 0; x < n; x++) {
+    vec d[8], o[6];
+    UNROLL for (int y = 0; y < n; y++) d[y] = vec_load(m + (y * n + x) * fs);
+    f(d, o);
+    UNROLL for (int y = 0; y < size; y++) t[y][x] = o[y];
+  }
+  UNROLL for (int y = 0; y < size; y += 2) {
+    vec o[2][6];
+    f(t[y], o[0]);
+    f(t[y + 1], o[1]);
+    if (pool) {
+      UNROLL for (int x = 0; x < size; x += 2) {
+        const vec top = vec_max(o[0][x], o[0][x + 1]), bottom = vec_max(o[1][x], o[1][x + 1]);
+        if (y + 1 < rows && x + 1 < cols)
+          vec_store(dst + y / 2 * rs + x / 2 * ps, vec_max(low, vec_max(top, bottom) + b));
+      }
+    } else {
+      UNROLL for (int i = 0; i < 2; i++) {
+        UNROLL for (int x = 0; x < size; x++) if (y + i < rows && x < cols)
+            vec_store(dst + (y + i) * rs + x * ps, vec_max(low, o[i][x] + b));
+      }
+    }
+  }
+}
+
+/* ---- the products ---- */
+
+/* m[t][0 .. 2 LANES) = sum over c of v[c / LANES][t][c % LANES] * u[c][0 .. 2 LANES)
+ * for t in 0 .. tiles-1: accumulators live in registers, every operand is base plus
+ * constant.  v's groups of LANES channels hold `rows` tiles.  The sum runs
+ * over c in order whatever `tiles` is, so a tile's bits do not depend on its
+ * neighbours.  `ahead` is fetched into L2 meanwhile: the next products' u. */
+INLINE void product_tiles(const int tiles, const int rows, int64_t groups, const float *v,
+                          const float *u, float *m, const float *ahead) {
+  vec a[16][2];
+  UNROLL for (int t = 0; t < tiles; t++) a[t][0] = a[t][1] = vec_set(0);
+  for (int64_t g = 0; g < groups; g++, v += rows * LANES) {
+#pragma GCC unroll 4
+    for (int c = 0; c < LANES; c++, u += 2 * LANES, ahead += 2 * LANES) {
+      const vec u0 = vec_load(u), u1 = vec_load(u + LANES);
+      __builtin_prefetch(u + 24 * LANES);
+      __builtin_prefetch(ahead, 0, 2);
+      if (LANES == 16) {
+        __builtin_prefetch(u + 25 * LANES);
+        __builtin_prefetch(ahead + LANES, 0, 2);
+      }
+      UNROLL for (int t = 0; t < tiles; t++) {
+        const vec x = vec_set(v[t * LANES + c]);
+        a[t][0] = vec_fma(x, u0, a[t][0]);
+        a[t][1] = vec_fma(x, u1, a[t][1]);
+      }
+    }
+  }
+  UNROLL for (int t = 0; t < tiles; t++) {
+    vec_store(m + t * 2 * LANES, a[t][0]);
+    vec_store(m + t * 2 * LANES + LANES, a[t][1]);
+  }
+}
+
+#endif
