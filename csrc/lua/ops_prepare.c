@@ -7,6 +7,7 @@
 
 #include "core/pool.h"
 #include "image/prepare.h"
+#include "image/scan.h"
 #include "io/file.h"
 #include "lua/luma.h"
 
@@ -179,7 +180,102 @@ static int l_batch(lua_State *L) {
   return 2;
 }
 
+/* ---- single steps, for lessons ---- */
+
+/* A u8 image (h, w) or (h, w, c) as plain memory. */
+static const lm_tensor *check_image(lua_State *L, int arg) {
+  const lm_tensor *x = luma_checkplain(L, arg, LM_U8);
+  char text[LM_SHAPE_TEXT];
+  if (x->shape.rank != 2 && x->shape.rank != 3)
+    luma_argerror(L, arg, "an image (h, w) or (h, w, c) expected, got %s",
+                  lm_shape_text(&x->shape, text));
+  return x;
+}
+
+/* Ascending, distinct 1-based indices at arg -> 0-based ones. */
+static void read_lines(lua_State *L, int arg, int64_t size, int32_t *out) {
+  const int64_t n = luaL_len(L, arg);
+  for (int64_t i = 0, last = 0; i < n; i++) {
+    int exact;
+    lua_geti(L, arg, i + 1);
+    const int64_t v = lua_tointegerx(L, -1, &exact);
+    if (!exact || v <= last || v > size)
+      luma_argerror(L, arg, "item %lld must be a whole number in %lld..%lld, got %s",
+                    (long long)(i + 1), (long long)(last + 1), (long long)size,
+                    luaL_tolstring(L, -1, NULL));
+    out[i] = (int32_t)(v - 1);
+    last = v;
+    lua_pop(L, 1);
+  }
+}
+
+static int64_t check_list(lua_State *L, int arg, int64_t size) {
+  if (!lua_istable(L, arg))
+    luma_argerror(L, arg, "list of indices expected, got %s", luaL_typename(L, arg));
+  const int64_t n = luaL_len(L, arg);
+  if (n > size) luma_argerror(L, arg, "%lld indices for %lld lines", (long long)n, (long long)size);
+  return n;
+}
+
+/* Pushes the box of x as a new tensor. */
+static void push_box(lua_State *L, const lm_tensor *x, int64_t top, int64_t left, int64_t height,
+                     int64_t width) {
+  lm_shape s = x->shape;
+  const int64_t c = s.rank == 3 ? s.size[2] : 1, stride = s.size[1] * c;
+  s.size[0] = height;
+  s.size[1] = width;
+  lm_tensor *y = luma_newtensor(L, LM_U8, &s);
+  if (width * c == 0) return;
+  for (int64_t i = 0; i < height; i++)
+    memcpy(lm_u8(y) + i * width * c, lm_u8(x) + (top + i) * stride + left * c, (size_t)(width * c));
+}
+
+static int l_remove_lines(lua_State *L) {
+  lua_settop(L, 3);
+  const lm_tensor *x = check_image(L, 1);
+  const int64_t h = x->shape.size[0], w = x->shape.size[1];
+  const int64_t c = x->shape.rank == 3 ? x->shape.size[2] : 1;
+  const int64_t nr = check_list(L, 2, h), nc = check_list(L, 3, w);
+  int32_t *rows = luma_newscratch(L, (nr + nc) * (int64_t)sizeof(int32_t)), *cols = rows + nr;
+  const int lines = lua_gettop(L);
+  read_lines(L, 2, h, rows);
+  read_lines(L, 3, w, cols);
+  uint8_t *work = luma_newscratch(L, h * w * c);
+  if (h * w * c > 0) memcpy(work, lm_u8(x), (size_t)(h * w * c));
+  lm_remove_lines(work, h, w, (int)c, w * c, rows, nr, cols, nc);
+  const lm_tensor view = {.buffer = luma_totensor(L, -1)->buffer,
+                          .dtype = LM_U8,
+                          .shape = x->shape,
+                          .stride = {w * c, c, 1}};
+  push_box(L, &view, 0, 0, h - nr, w - nc);
+  luma_freescratch(L, lines);
+  luma_freescratch(L, lines + 1);
+  return 1;
+}
+
+static int l_cut_square(lua_State *L) {
+  static const char *const keys[] = {"faithful", NULL};
+  const lm_tensor *x = check_image(L, 1);
+  const int64_t h = x->shape.size[0], w = x->shape.size[1];
+  const int64_t rows = luma_checkint(L, 2, 0, INT32_MAX, "rows removed");
+  const int64_t cols = luma_checkint(L, 3, 0, INT32_MAX, "columns removed");
+  luma_checkkeys(L, 4, keys);
+  const lm_square q = lm_bars_square(h, w, rows, cols, luma_optboolean(L, 4, "faithful", false));
+  push_box(L, x, q.top, q.left, q.height, q.width);
+  lua_pushboolean(L, q.square);
+  return 2;
+}
+
 const luma_op luma_ops_prepare[] = {
+    {"image.remove_lines", "(x, rows, cols) -> y",
+     "The u8 image without these rows and columns: ascending lists of 1-based indices, as "
+     "image.black_bars gives them.",
+     l_remove_lines, 0},
+    {"image.cut_square", "(x, rows_removed, cols_removed [, {faithful=false}]) -> y, square",
+     "Cuts a u8 image square, evenly from both ends of the longer side, the odd line off the "
+     "bottom or right. faithful repeats the author's arithmetic on the numbers of removed rows "
+     "and columns: a difference of one leaves nothing, and square is false.",
+     l_cut_square, 0},
     {"prepare.batch",
      "({{from, to}, ...} [, {faithful=false, squash=false, size=224, quality=95, level=40}]) -> "
      "results, interrupted",
