@@ -85,7 +85,7 @@ local function gather(rows, dir, each)
           out[#out + 1] = row
         else
           missing[#missing + 1] = { name = row.name, path = path, line = line, class = row.class,
-            reason = "no such file" }
+            meta = meta, reason = "no such file" }
         end
       end
     end

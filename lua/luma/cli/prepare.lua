@@ -1,0 +1,141 @@
+--- luma prepare: raw radiographs in, prepared ones out.
+
+local luma = require "luma"
+local text = require "luma.text"
+local progress = require "luma.progress"
+local files = require "luma.files"
+
+local function whole(name, lo, hi)
+  return function(value)
+    local n = math.tointeger(tonumber(value))
+    if n and n >= lo and n <= hi then return n end
+    return nil, ("--%s must be a whole number in %d..%d, got '%s'"):format(name, lo, hi, text.printable(value, 40))
+  end
+end
+
+-- {"view=PA", "view=AP", "sex=F"} -> {view = {"PA", "AP"}, sex = "F"}
+local function conditions(list)
+  local out = {}
+  for _, item in ipairs(list or {}) do
+    local column, value = item:match "^([^=]+)=(.*)$"
+    if not column then
+      error(("--where wants COLUMN=VALUE, got '%s'"):format(text.printable(item, 60)), 0)
+    end
+    local before = out[column]
+    if before == nil then
+      out[column] = value
+    elseif type(before) == "table" then
+      before[#before + 1] = value
+    else
+      out[column] = { before, value }
+    end
+  end
+  return out
+end
+
+local function class_counts(rows)
+  local counts, order = {}, {}
+  for _, row in ipairs(rows) do
+    if not counts[row.class] then order[#order + 1] = row.class end
+    counts[row.class] = (counts[row.class] or 0) + 1
+  end
+  table.sort(order)
+  for i, class in ipairs(order) do order[i] = ("%s %d"):format(text.printable(class, 40), counts[class]) end
+  return table.concat(order, ", ")
+end
+
+local function announce(args, rows, index, selected)
+  local absent = 0
+  for _, row in ipairs(rows) do
+    if not files.exists(row.path) then absent = absent + 1 end
+  end
+  print(("%s: %s selected (%s), %d absent"):format(args.source, text.plural(#rows, "image"), selected, absent))
+  print("  " .. class_counts(rows))
+  for _, note in ipairs(index.notes) do print("  " .. note) end
+  print(args.faithful
+    and "faithful: the author's steps with every published bug (square images only, window 200..800, "
+      .. "skipping deletion, empty at a difference of one, red and blue exchanged)"
+    or "mended: any shape, window relative to the size, every index, always square (--faithful has the "
+      .. "published bugs)")
+end
+
+local function summary(result, args)
+  local parts = {}
+  for _, status in ipairs { "missing", "unreadable", "not square", "empty", "unsafe name" } do
+    if result.counts[status] then parts[#parts + 1] = ("%d %s"):format(result.counts[status], status) end
+  end
+  print(("%d written to %s%s"):format(result.written, files.show(args.out),
+    #parts > 0 and ", " .. table.concat(parts, ", ") or ""))
+  if result.resumed > 0 then print(("  %d were done before"):format(result.resumed)) end
+  if result.done_now > 0 then
+    print(("  %s in %s, %.0f a second, %s"):format(text.plural(result.done_now, "image"),
+      text.duration(result.seconds), result.done_now / math.max(result.seconds, 1e-9),
+      text.plural(luma.threads(), "thread")))
+  end
+  for _, path in ipairs(result.tables) do print("  " .. files.show(path)) end
+  print(("  %s: %s"):format(files.show(result.skipped),
+    #result.skipped_rows == 0 and "nothing was skipped" or "what was skipped, and why"))
+  local shown = 0
+  for _, row in ipairs(result.skipped_rows) do
+    if row.status ~= "missing" and shown < 5 then
+      shown = shown + 1
+      print(("    %s: %s"):format(text.printable(row.filename, 80), row.reason or row.status))
+    end
+  end
+end
+
+return {
+  name = "prepare",
+  summary = "remove black bars, cut square, resize: raw radiographs to prepared ones",
+  parser = function(p)
+    p:option("--source", "Layout of --in: covid-chestxray (metadata.csv, images/), rsna "
+      .. "(stage_2_detailed_class_info.csv, stage_2_train_images_jpg/), article (its own two tables), folder "
+      .. "(one folder a class).")
+      :choices({ "covid-chestxray", "rsna", "article", "folder" }):count(1)
+    p:option("--in", "Folder with the raw images."):argname("DIR"):target("dir"):count(1)
+    p:option("--out", "Folder for the prepared images, made when missing. A second call goes on where the first "
+      .. "one stopped."):argname("DIR"):count(1)
+    p:flag("--faithful", "Every published bug on; gives the article's files.")
+    p:flag("--squash", "Resize to SIZE x SIZE first, as the published images were.")
+    p:option("--size", "Side of the result."):argname("N"):default("224"):convert(whole("size", 1, 8192))
+    p:option("--quality", "JPEG quality."):argname("N"):default("95"):convert(whole("quality", 1, 100))
+    p:option("--threads", "Threads to use."):argname("N"):convert(whole("threads", 1, 64))
+    p:option("--where", "Only rows whose COLUMN is VALUE; several columns must all match, several values of one "
+      .. "column are alternatives."):argname("COLUMN=VALUE"):count("*")
+    p:flag("--selection", "The article's own selection: COVID-19, X-ray, PA; Normal.")
+    p:option("--limit", "Only the first N rows."):argname("N"):convert(whole("limit", 1, 1 << 31))
+    p:flag("--fresh", "Forget an earlier run in --out and start over.")
+    p:flag("--log", "Print the article's line for every image: its number and the time spent so far.")
+  end,
+  run = function(args)
+    if args.threads then luma.threads(args.threads) end
+    local where = conditions(args.where)
+    if args.selection then
+      if next(where) then error("--selection and --where exclude each other", 0) end
+      where = "article"
+    end
+    local rows, index, selected = luma.prepare.rows(args.source, args.dir, where, args.limit)
+    if not rows then error(index, 0) end
+    announce(args, rows, index, selected)
+    local ok, result = pcall(luma.prepare.run, rows, args.out, {
+      name = args.source, faithful = args.faithful, squash = args.squash, size = args.size, quality = args.quality,
+      fresh = args.fresh,
+      progress = function(n) return progress("preparing", n, { unit = "images", quiet = args.log }) end,
+      each = args.log and function(number, seconds)
+        print(("image number %d, time spent %2fs"):format(number, seconds))
+      end or nil,
+    })
+    if not ok and result == luma.core.interrupt then
+      luma.core.system.interrupt_clear()
+      io.stderr:write("luma prepare: interrupted; what is done is kept, the same command goes on from there\n")
+      return 130
+    end
+    if not ok then error(result, 0) end
+    summary(result, args)
+    if result.written == 0 then
+      io.stderr:write("luma prepare: no image could be prepared\n")
+      return 1
+    end
+    return 0
+  end,
+}
