@@ -18,7 +18,7 @@
  * name: "relu" lands in luma.core and, with LUMA_METHOD, in the method table
  * (x:relu()); "image.resize" lands in luma.core.image.  A table ends with a
  * row whose name is NULL. */
-enum { LUMA_FUNCTION = 0, LUMA_METHOD = 1 };
+enum { LUMA_FUNCTION = 0, LUMA_METHOD = 1, LUMA_ONLY_METHOD = 3 /* x:name() alone */ };
 typedef struct {
   const char *name;
   const char *signature; /* "(x, w [, b] [, {stride=1}]) -> y" */

@@ -115,11 +115,14 @@ void luma_register(lua_State *L, const luma_op *ops) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)op);
     lua_pushlightuserdata(L, s);
     lua_pushcclosure(L, dispatch, 2);
-    lua_pushvalue(L, core);
-    const char *leaf = push_home(L, op->name);
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, leaf);
-    lua_pop(L, 2);
+    const char *leaf = op->name;
+    if (op->flags != LUMA_ONLY_METHOD) {
+      lua_pushvalue(L, core);
+      leaf = push_home(L, op->name);
+      lua_pushvalue(L, -3);
+      lua_setfield(L, -2, leaf);
+      lua_pop(L, 2);
+    }
     if (op->flags & LUMA_METHOD) {
       lua_pushvalue(L, -1);
       lua_setfield(L, methods, leaf);
@@ -286,9 +289,11 @@ extern const luma_op luma_ops_codec[];
 extern const luma_op luma_ops_conv[];
 extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_elem[];
+extern const luma_op luma_ops_gather[];
 extern const luma_op luma_ops_image[];
 extern const luma_op luma_ops_index[];
 extern const luma_op luma_ops_io[];
+extern const luma_op luma_ops_join[];
 extern const luma_op luma_ops_learn[];
 extern const luma_op luma_ops_linalg[];
 extern const luma_op luma_ops_prepare[];
@@ -302,9 +307,11 @@ static const luma_op *const tables[] = {
     luma_ops_conv,
     luma_ops_create,
     luma_ops_elem,
+    luma_ops_gather,
     luma_ops_image,
     luma_ops_index,
     luma_ops_io,
+    luma_ops_join,
     luma_ops_learn,
     luma_ops_linalg,
     luma_ops_prepare,
