@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/rng.h"
 
 enum { SIDE = 512 }; /* canvas pixels a side */
@@ -462,29 +463,81 @@ static exposure make_exposure(const lm_phantom *p) {
   return x;
 }
 
-static float look_up(const float *canvas, float x, float y) {
-  const float u = (x + SPAN) / STEP - 0.5f, v = (y + SPAN) / STEP - 0.5f;
-  const float uc = u < 0 ? 0 : (u > SIDE - 1.001f ? SIDE - 1.001f : u);
-  const float vc = v < 0 ? 0 : (v > SIDE - 1.001f ? SIDE - 1.001f : v);
-  const int i = (int)uc, j = (int)vc;
-  const float fu = uc - (float)i, fv = vc - (float)j;
-  const float *q = canvas + j * SIDE + i;
-  const float above = q[0] + fu * (q[1] - q[0]), below = q[SIDE] + fu * (q[SIDE + 1] - q[SIDE]);
-  return above + fv * (below - above);
+enum { TONES = 1024, LINE = 4096 };
+
+static inline float lesser(float a, float b) {
+  return a < b ? a : b;
+}
+static inline float greater(float a, float b) {
+  return a > b ? a : b;
 }
 
-enum { TONES = 1024 };
-
-/* Sum of the four bytes of a hash: close enough to a normal, spread 1. */
-static float grain_at(uint32_t key, int64_t i) {
-  const uint32_t h = mix(key + (uint32_t)i * 0x9e3779b1u);
-  const uint32_t sum = (h & 255) + (h >> 8 & 255) + (h >> 16 & 255) + (h >> 24);
-  return ((float)sum - 510.0f) * (1 / 147.8f);
+/* Film densities of pixels from..to-1 of one row, before grain. */
+LM_CLONES
+static void expose_row(const exposure *e, const float *canvas, const float *tone, int64_t row,
+                       int from, int to, float *restrict density, float *restrict light) {
+  const float x0 = e->m[0] * (float)row + e->m[2], y0 = e->m[3] * (float)row + e->m[5];
+  const float last = SIDE - 1.001f;
+  for (int col = from; col < to; col++) {
+    const float x = x0 + e->m[1] * (float)col, y = y0 + e->m[4] * (float)col;
+    const float u = lesser(greater((x + SPAN) / STEP - 0.5f, 0), last);
+    const float v = lesser(greater((y + SPAN) / STEP - 0.5f, 0), last);
+    const int i = (int)u, j = (int)v;
+    const float fu = u - (float)i, fv = v - (float)j;
+    const float *q = canvas + j * SIDE + i;
+    const float above = q[0] + fu * (q[1] - q[0]);
+    const float below = q[SIDE] + fu * (q[SIDE + 1] - q[SIDE]);
+    const float f = above + fv * (below - above);
+    const float t = lesser(greater(f + f * (e->slope_x * x + e->slope_y * y), 0), 0.9999f);
+    const float k = t * TONES;
+    const int n = (int)k;
+    density[col] = tone[n] + (k - (float)n) * (tone[n + 1] - tone[n]);
+    light[col] = 0.6f + t;
+  }
 }
 
+/* Grain: the sum of the four bytes of a hash is close enough to a normal. */
+LM_CLONES
+static void grain_row(uint32_t key, uint32_t first, int count, float *restrict out) {
+  for (int i = 0; i < count; i++) {
+    const uint32_t h = mix(key + (first + (uint32_t)i) * 0x9e3779b1u);
+    const uint32_t pairs = (h & 0x00ff00ffu) + (h >> 8 & 0x00ff00ffu);
+    out[i] = (float)((int32_t)((pairs & 0xffffu) + (pairs >> 16)) - 510) * (1 / 147.8f);
+  }
+}
+
+LM_CLONES
+static void to_bytes(const float *restrict v, int count, uint8_t *restrict out) {
+  for (int i = 0; i < count; i++) out[i] = (uint8_t)(int)(lesser(greater(v[i], 0), 255) + 0.5f);
+}
+
+/* The letter L, in strokes a unit wide. */
 static bool in_mark(const exposure *e, float unit, int64_t row, int64_t col) {
   const float y = ((float)row - e->mark_y) / unit, x = ((float)col - e->mark_x) / unit;
   return (x >= 0 && x < 1.1f && y >= 0 && y < 6) || (x >= 0 && x < 3.6f && y >= 5 && y < 6);
+}
+
+static void expose(const lm_phantom *p, const float *canvas, float *tone, uint8_t *out) {
+  const exposure e = make_exposure(p);
+  for (int i = 0; i <= TONES; i++)
+    tone[i] = 255 * (e.lift + e.gain * powf((float)i / TONES, e.gamma));
+  const int n = (int)p->size, from = (int)p->left, to = (int)(p->size - p->right);
+  const float unit = (float)n / 128, spread = 255 * e.grain;
+  float density[LINE], light[LINE], grain[LINE];
+  for (int64_t row = 0; row < n; row++) {
+    grain_row(e.key, (uint32_t)(row * n), n, grain);
+    const bool bar = row < p->top || row >= n - p->bottom;
+    if (!bar) expose_row(&e, canvas, tone, row, from, to, density, light);
+    for (int col = 0; col < n; col++) {
+      if (bar || col < from || col >= to)
+        density[col] = 1.5f + grain[col]; /* scanned film is not quite black */
+      else if (e.mark > 0 && in_mark(&e, unit, row, col))
+        density[col] = 255 * e.mark + grain[col];
+      else
+        density[col] += spread * light[col] * grain[col];
+    }
+    to_bytes(density, n, out + row * n);
+  }
 }
 
 void lm_phantom_draw(const lm_phantom *p, uint8_t *out, void *scratch) {
@@ -497,34 +550,7 @@ void lm_phantom_draw(const lm_phantom *p, uint8_t *out, void *scratch) {
   if (p->nodule > 0) draw_nodule(&b, p, canvas);
   draw_bones(&b, p, canvas);
   draw_texture(&b, p, canvas, lungs);
-
-  const exposure e = make_exposure(p);
-  for (int i = 0; i <= TONES; i++)
-    tone[i] = 255 * (e.lift + e.gain * powf((float)i / TONES, e.gamma));
-  const int64_t n = p->size;
-  const float unit = (float)n / 128;
-  for (int64_t row = 0; row < n; row++) {
-    uint8_t *line = out + row * n;
-    const bool bar = row < p->top || row >= n - p->bottom;
-    for (int64_t col = 0; col < n; col++) {
-      const float g = grain_at(e.key, row * n + col);
-      float v;
-      if (bar || col < p->left || col >= n - p->right) {
-        v = 1.5f + g; /* not quite black, as scanned film is not */
-      } else {
-        const float x = e.m[0] * (float)row + e.m[1] * (float)col + e.m[2];
-        const float y = e.m[3] * (float)row + e.m[4] * (float)col + e.m[5];
-        const float f = look_up(canvas, x, y);
-        const float t = clamp01(f + f * (e.slope_x * x + e.slope_y * y));
-        const float k = t * TONES;
-        const int i = (int)k < TONES ? (int)k : TONES - 1;
-        v = tone[i] + (k - (float)i) * (tone[i + 1] - tone[i]);
-        v += 255 * e.grain * g * (0.6f + t);
-        if (e.mark > 0 && in_mark(&e, unit, row, col)) v = 255 * e.mark + g;
-      }
-      line[col] = (uint8_t)(v <= 0 ? 0 : (v >= 254.5f ? 255 : v + 0.5f));
-    }
-  }
+  expose(p, canvas, tone, out);
 }
 
 int64_t lm_phantom_scratch(void) {

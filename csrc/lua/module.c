@@ -296,6 +296,7 @@ extern const luma_op luma_ops_io[];
 extern const luma_op luma_ops_join[];
 extern const luma_op luma_ops_learn[];
 extern const luma_op luma_ops_linalg[];
+extern const luma_op luma_ops_phantom[];
 extern const luma_op luma_ops_prepare[];
 extern const luma_op luma_ops_random[];
 extern const luma_op luma_ops_reduce[];
@@ -314,6 +315,7 @@ static const luma_op *const tables[] = {
     luma_ops_join,
     luma_ops_learn,
     luma_ops_linalg,
+    luma_ops_phantom,
     luma_ops_prepare,
     luma_ops_random,
     luma_ops_reduce,
