@@ -8,6 +8,7 @@ local function make(counts, patients)
   for class, n in pairs(counts) do
     for i = 1, n do
       rows[#rows + 1] = { path = ("/%s/%d"):format(class, i), name = ("%s%d"):format(class, i), class = class,
+        registry = "test",
         patient = patients and patients(class, i) or nil, source = i % 2 == 0 and "even" or "odd" }
     end
   end
@@ -29,7 +30,7 @@ local function check_parts(index, parts, grouped)
       assert.is_nil(seen[row])
       seen[row] = true
       total = total + 1
-      local key = data.patient_key and data.patient_key(row) or row.patient
+      local key = require("luma.data.index").patient_key(row)
       if grouped and key then
         assert.is_true(home[key] == nil or home[key] == p)
         home[key] = p

@@ -65,8 +65,13 @@ end
 --- One row a label with a 1 at its class: (n) ids or class names -> (n, k) f32,
 -- for two classes and for more.
 function Encoder:one_hot(what)
-  if type(what) == "table" then what = self:encode(what) end
-  return require("luma").one_hot(what, #self.classes)
+  local ids = (type(what) == "table" and self:encode(what) or what):totable()
+  local rows = {}
+  for i, id in ipairs(ids) do
+    rows[i] = {}
+    for class = 1, #self.classes do rows[i][class] = class == id and 1 or 0 end
+  end
+  return require("luma").tensor(rows, "f32")
 end
 
 function Encoder:__len() return #self.classes end

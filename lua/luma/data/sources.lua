@@ -269,7 +269,10 @@ function sources.article(dir, opts)
   if not normal then return nil, normal_dir, code end
 
   local metadata = o.metadata
-  if metadata == nil and files.exists(files.join(dir, "metadata.csv")) then metadata = files.join(dir, "metadata.csv") end
+  if metadata == nil then
+    local beside = files.join(dir, "metadata.csv")
+    if files.exists(beside) then metadata = beside end
+  end
   local by_name, patient = {}, nil
   if metadata then
     by_name, patient, code = read_patients(metadata)
