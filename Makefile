@@ -5,11 +5,11 @@ CC      ?= cc
 OPT     ?= -O3
 PREFIX  ?= /usr/local
 DESTDIR ?=
-PKGS     = lua5.4 openblas libpng libjpeg libmd
+PKGS     = lua5.4 openblas libpng libjpeg libmd zlib
 
 # Asked once a run, and only by targets that compile.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs openblas libpng libjpeg libmd))$(PKG_LIBS)
+PKG_LIBS   = $(eval PKG_LIBS := $(shell pkg-config --libs openblas libpng libjpeg libmd zlib))$(PKG_LIBS)
 H5_FLAGS   = $(eval H5_FLAGS := $(shell pkg-config --cflags --libs hdf5))$(H5_FLAGS)
 
 WARN   = -Wall -Wextra -Werror -Wshadow -Wundef -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes

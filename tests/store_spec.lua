@@ -190,6 +190,64 @@ describe("a safetensors file", function()
     assert.error_matches(function() store.load(path, { finit = true }) end, "unknown option 'finit'")
   end)
 
+  it("written by luma is the same bytes each time, comes back, and replaces the old one whole", function()
+    local tensors = { ["b.weight"] = luma.tensor { { 1, 2 }, { 3, 4 } }, ["a b\n\"é"] = luma.tensor({ 1, 2, 3 }, "u8"),
+      d = luma.tensor({ 0.1 }, "f64"), i = luma.tensor({ -5 }, "i32"), none = luma.zeros(0, 3),
+      view = luma.arange(1, 6):reshape(2, 3):transpose(1, 2), scalar = luma.tensor { 7 }:sum() }
+    assert(store.save(path, tensors, { who = "luma", ["k\"ey"] = "Ü\\" }))
+    local first = assert(files.read(path))
+    assert.equal(0, string.unpack("<I8", first) % 8)
+    assert(store.save(path, tensors, { who = "luma", ["k\"ey"] = "Ü\\" }))
+    assert.equal(first, files.read(path))
+    local back, metadata = assert(store.load(path))
+    assert.same({ who = "luma", ["k\"ey"] = "Ü\\" }, metadata)
+    for name, x in pairs(tensors) do
+      assert.equal(x:dtype(), back[name]:dtype())
+      assert.same({ x:shape() }, { back[name]:shape() })
+      assert.same(x:totable(), back[name]:totable())
+      back[name] = nil
+    end
+    assert.is_nil(next(back))
+    assert(store.save(path, {}))
+    assert.same({}, (assert(store.load(path))))
+    local got, message, code = store.save(dir .. "/no/such/x", tensors)
+    assert.is_nil(got)
+    assert.equal("io", code)
+    assert.matches("cannot create: No such file", message)
+    got, message = store.save(dir, tensors)
+    assert.is_nil(got)
+    assert.matches("is a folder", message)
+    assert.is_nil((store.save("/proc/x", tensors)))
+    for _, name in ipairs(files.list(dir, true)) do assert.is_nil(name:find "%.tmp$") end
+    assert.error_matches(function() store.save(path, { x = 5 }) end, "'x' is not a tensor but a number")
+    assert.error_matches(function() store.save(path, { tensors.d }) end, "tensor names must be strings, got 1")
+    assert.error_matches(function() store.save(path, { ["\255"] = tensors.d }) end, "is not text")
+    assert.error_matches(function() store.save(path, {}, { a = 1 }) end, "metadata value must be a string")
+  end)
+
+  it("replaces a link at its path, never what the link leads to", function()
+    local uv = require "luv"
+    write("target", dir .. "/target")
+    assert(uv.fs_symlink(dir .. "/target", dir .. "/link"))
+    assert(store.save(dir .. "/link", {}))
+    assert.equal("target", files.read(dir .. "/target"))
+    assert.equal("file", uv.fs_lstat(dir .. "/link").type)
+  end)
+
+  it("written by PyTorch's users is read, and luma's file by the safetensors rules in Python", function()
+    local script = dir .. "/check.py"
+    write(([[
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+n, = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8+n])
+assert header["w"] == {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}, header
+assert struct.unpack("<2f", data[8+n:]) == (1.5, -2.0)
+]]), script)
+    assert(store.save(path, { w = luma.tensor { { 1.5 }, { -2 } } }))
+    assert.is_true(os.execute(("/usr/bin/python3 '%s' '%s'"):format(script, path)))
+  end)
+
   it("loses no memory and leaves nothing behind, whichever allocation fails", function()
     file('{"w":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}', "1234")
     collectgarbage()

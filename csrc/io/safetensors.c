@@ -447,6 +447,11 @@ static int64_t integer_at(lm_st_dtype dtype, const uint8_t *from, int64_t i) {
   }
 }
 
+bool lm_st_native(lm_st_dtype dtype) {
+  return dtype == LM_ST_F32 || dtype == LM_ST_F64 || dtype == LM_ST_I32 || dtype == LM_ST_U8 ||
+         dtype == LM_ST_BOOL;
+}
+
 bool lm_st_convert(const lm_st_entry *entry, const uint8_t *from, lm_tensor *t, lm_err *e) {
   const int64_t count = lm_tensor_count(t);
   if (entry->dtype == LM_ST_F16 || entry->dtype == LM_ST_BF16) {

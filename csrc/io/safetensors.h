@@ -73,9 +73,12 @@ bool lm_st_parse(const uint8_t *json, int64_t n, int64_t file_bytes, lm_safetens
                  lm_err *e);
 void lm_st_free(lm_safetensors *st); /* twice is fine */
 
-/* Converts count elements of `from` into t (contiguous, dtype as `becomes`
+/* True when the bytes of this type are those of the dtype it becomes. */
+bool lm_st_native(lm_st_dtype dtype);
+
+/* Converts the elements of `from` into t (contiguous, dtype as `becomes`
  * says).  Exact, or LM_E_UNSUPPORTED naming the value that does not fit i32.
- * Same-type data needs no call. */
+ * Native types need no call. */
 bool lm_st_convert(const lm_st_entry *entry, const uint8_t *from, lm_tensor *t, lm_err *e);
 
 #endif

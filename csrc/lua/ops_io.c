@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "io/file.h"
+#include "io/npy.h"
 #include "io/safetensors.h"
+#include "io/zip.h"
 #include "lua/luma.h"
 
 #define READER "luma.WeightFile"
@@ -117,10 +119,8 @@ static bool push_entry(lua_State *L, reader *r, const lm_st_entry *entry, bool f
   const lm_dtype dtype = (lm_dtype)info->becomes;
   const int64_t bytes = entry->end - entry->begin, at = r->st.data_start + entry->begin;
   lm_tensor *t = luma_newtensor(L, dtype, &entry->shape);
-  /* U32 has i32's size, not its range */
-  const bool same = info->size == lm_dtypes[dtype].size && entry->dtype != LM_ST_U32;
   bool ok;
-  if (same) {
+  if (lm_st_native(entry->dtype)) {
     ok = lm_file_read(r->fd, at, lm_tensor_data(t), bytes, e);
   } else {
     ok = (r->scratch = lm_buffer_new(bytes, e)) != NULL &&
@@ -254,6 +254,104 @@ static int l_write(lua_State *L) {
   return 1;
 }
 
+/* ---- NumPy ---- */
+
+/* Pushes the array that the n bytes of an npy file hold; false with *e filled
+ * (the stack as before). */
+static bool push_npy(lua_State *L, uint8_t *bytes, int64_t n, const char *name, lm_err *e) {
+  lm_npy npy;
+  if (!lm_npy_parse(bytes, n, &npy, e)) return false;
+  lm_shape shape = npy.shape;
+  int order[LM_MAXRANK];
+  for (int d = 0; d < shape.rank; d++) {
+    order[d] = shape.rank - 1 - d;
+    if (npy.fortran) shape.size[d] = npy.shape.size[order[d]];
+  }
+  lm_tensor *t = luma_newtensor(L, (lm_dtype)lm_st_dtypes[npy.dtype].becomes, &shape);
+  if (!lm_npy_fill(&npy, bytes, name, t, e)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  if (npy.fortran) {
+    lm_tensor turned;
+    lm_tensor_permute(t, order, &turned);
+    lm_tensor *plain = luma_newtensor(L, turned.dtype, &turned.shape);
+    lm_tensor_copy(&turned, plain);
+    lua_remove(L, -2);
+  }
+  return true;
+}
+
+/* Pushes a reader whose scratch holds the whole file. */
+static reader *read_whole(lua_State *L, const char *path, lm_err *e) {
+  reader *r = push_reader(L);
+  if (lm_file_open(path, &r->fd, &r->bytes, e) &&
+      (r->scratch = lm_buffer_new(lm_max64(1, r->bytes), e)) != NULL &&
+      lm_file_read(r->fd, 0, r->scratch->data, r->bytes, e))
+    return r;
+  close_reader(r);
+  return NULL;
+}
+
+static int l_load_npy(lua_State *L) {
+  const char *path = check_path(L, 1);
+  lua_settop(L, 1);
+  lm_err e;
+  reader *r = read_whole(L, path, &e);
+  if (r == NULL) return fail_path(L, path, &e);
+  const bool ok = push_npy(L, r->scratch->data, r->bytes, "array", &e);
+  close_reader(r);
+  return ok ? 1 : fail_path(L, path, &e);
+}
+
+/* The arrays of an archive into the table at the top; *scratch belongs to the
+ * reader. */
+static bool load_entries(lua_State *L, reader *r, lm_buffer **content, lm_err *e) {
+  enum { FREE = 64 << 20, RATIO = 64, MOST = 10000 };
+  lm_zip zip;
+  lm_zip_entry entry;
+  bool more = true;
+  int64_t total = 0;
+  if (!lm_zip_open(r->scratch->data, r->bytes, &zip, e)) return false;
+  if (zip.left > MOST) return lm_fail(e, LM_E_LIMIT, "more than %d arrays", MOST);
+  while (lm_zip_next(&zip, &entry, &more, e) && more) {
+    char *dot = strrchr(entry.name, '.');
+    if (dot == NULL || strcmp(dot, ".npy") != 0)
+      return lm_fail(e, LM_E_UNSUPPORTED, "'%s' in it is not an npy file", entry.name);
+    *dot = '\0';
+    if (!lm_add(total, entry.size, &total) || (total > FREE && total / RATIO > r->bytes))
+      return lm_fail(e, LM_E_LIMIT, "'%s': its arrays unpack to more than %d times the file",
+                     entry.name, RATIO);
+    *content = lm_buffer_new(lm_max64(1, entry.size), e);
+    if (*content == NULL || !lm_zip_extract(&zip, &entry, (*content)->data, e)) return false;
+    if (lua_getfield(L, -1, entry.name) != LUA_TNIL)
+      return lm_fail(e, LM_E_DAMAGED, "two arrays are named '%s'", entry.name);
+    lua_pop(L, 1);
+    lm_err inner;
+    if (!push_npy(L, (*content)->data, entry.size, entry.name, &inner))
+      return lm_fail(e, inner.code, "'%.100s': %.300s", entry.name, inner.msg);
+    lua_setfield(L, -2, entry.name);
+    lm_buffer_release(*content);
+    *content = NULL;
+  }
+  return !more;
+}
+
+static int l_load_npz(lua_State *L) {
+  const char *path = check_path(L, 1);
+  lua_settop(L, 1);
+  lm_err e;
+  reader *r = read_whole(L, path, &e); /* 2 */
+  if (r == NULL) return fail_path(L, path, &e);
+  reader *content = push_reader(L); /* 3: closes what is unpacked, also after a raise */
+  lua_newtable(L);                  /* 4 */
+  const bool ok = load_entries(L, r, &content->scratch, &e);
+  lua_settop(L, 4);
+  close_reader(content);
+  close_reader(r);
+  return ok ? 1 : fail_path(L, path, &e);
+}
+
 /* Where the programs that belong to luma lie: beside the core when installed,
  * one folder up in a checkout's build/. */
 static int l_tool(lua_State *L) {
@@ -288,6 +386,13 @@ const luma_op luma_ops_io[] = {
      "Writes the string head and then the bytes of each tensor (little-endian, C order) to a new "
      "file, flushed and renamed over path: readers see the old file or the new one, never a part.",
      l_write, LUMA_FUNCTION},
+    {"io.load_npy", "(path) -> x | nil, message, code",
+     "Reads a NumPy array. Types become as in load_safetensors; big-endian and Fortran order are "
+     "honoured; Python objects and structures are refused, nothing in the file is ever evaluated.",
+     l_load_npy, LUMA_FUNCTION},
+    {"io.load_npz", "(path) -> tensors | nil, message, code",
+     "Reads a NumPy archive (stored or deflated) into a table name -> tensor, checking each CRC.",
+     l_load_npz, LUMA_FUNCTION},
     {"io.tool", "(name) -> path",
      "The path of a program that belongs to luma (luma-h5), beside the core or one folder up; it "
      "need not exist.",

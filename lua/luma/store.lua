@@ -104,6 +104,25 @@ end
 -- bytes=} in the order of the file, and the metadata.
 function store.inspect(path) return io_ops.inspect_safetensors(path) end
 
+--- Reads a NumPy array (.npy) | nil, message, code.
+function store.load_npy(path) return io_ops.load_npy(path) end
+
+--- Reads a NumPy archive (.npz): name -> tensor | nil, message, code.
+function store.load_npz(path) return io_ops.load_npz(path) end
+
+local npy_types = { f64 = "<f8", f32 = "<f4", i32 = "<i4", u8 = "|u1" }
+
+--- Writes a tensor as a NumPy array (.npy, version 1.0), all or nothing.
+-- @return true | nil, message, code
+function store.save_npy(path, x)
+  if type(x) ~= "userdata" then error(("store.save_npy: tensor expected, got %s"):format(type(x)), 2) end
+  local sizes = { x:shape() }
+  local tuple = table.concat(sizes, ", ") .. (#sizes == 1 and "," or "")
+  local head = ("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }"):format(npy_types[x:dtype()], tuple)
+  head = head .. (" "):rep(-(#head + 11) % 64) .. "\n" -- the data begins on a multiple of 64
+  return io_ops.write_file(path, "\x93NUMPY\1\0" .. string.pack("<I2", #head) .. head, { x })
+end
+
 --- Converts a Keras HDF5 weight file to a cached safetensors file (see luma.h5
 -- for the names).  opts: cache = folder.
 -- @return path of the safetensors file, MD5 of the source | nil, message, code
