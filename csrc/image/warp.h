@@ -13,19 +13,24 @@
 
 #include "core/base.h"
 
-/* What lies outside the input; SciPy's names in brackets. */
+/* What lies outside the input, under SciPy's names (lm_fill_names). */
 typedef enum {
-  LM_FILL_NEAREST,  /* the nearest edge pixel: aaaa|abcd|dddd  ["nearest"] */
-  LM_FILL_CONSTANT, /* cval; a sample between edge and outside blends with it  ["grid-constant"] */
-  LM_FILL_REFLECT,  /* mirrored at the edge: dcba|abcd|dcba  ["reflect"] */
-  LM_FILL_WRAP,     /* repeated: abcd|abcd|abcd  ["grid-wrap"] */
-  LM_FILL_CUT,      /* cval wherever the point is outside, no blending  ["constant"] */
+  LM_FILL_NEAREST,       /* the nearest edge pixel: aaaa|abcd|dddd */
+  LM_FILL_CONSTANT,      /* cval wherever the point is outside, no blending */
+  LM_FILL_GRID_CONSTANT, /* a plane of cval pixels goes on outside; the edge blends with it */
+  LM_FILL_REFLECT,       /* mirrored about the edge of the last pixel: dcba|abcd|dcba */
+  LM_FILL_MIRROR,        /* mirrored about its centre: dcb|abcd|cba */
+  LM_FILL_WRAP,          /* SciPy's old "wrap" (and Keras's): period n-1, first = last pixel */
+  LM_FILL_GRID_WRAP,     /* repeated: abcd|abcd|abcd */
   LM_NFILL
 } lm_fill;
 
+/* "nearest", "constant", "grid-constant", ...; NULL-ended. */
+extern const char *const lm_fill_names[LM_NFILL + 1];
+
 typedef enum {
   LM_SAMPLE_BILINEAR, /* order 1: the mean of four pixels by distance */
-  LM_SAMPLE_NEAREST   /* the closest pixel, halves away from zero */
+  LM_SAMPLE_NEAREST   /* the closest pixel, halves (to 1e-9) away from zero */
 } lm_sample;
 
 /* One image's parameters; plain numbers, so they can be drawn in Lua, kept in
@@ -37,9 +42,9 @@ typedef struct {
   bool flip_v;   /* after m: top and bottom change places */
   lm_fill fill;
   lm_sample sample;
-  double cval;       /* for LM_FILL_CONSTANT and LM_FILL_CUT, in units of the pixels */
-  double shift;      /* added to every channel, then clamped to the image's own range; 0 = none */
-  double brightness; /* factor, applied last; 1 = none */
+  double cval;       /* for the two constant fills, in units of the pixels */
+  double shift;      /* added, then clamped to the warped image's own range; 0 = none */
+  double brightness; /* factor, applied last, f32 not clamped; 1 = none */
 } lm_warp;
 
 /* The identity: nothing moves, nothing fills, nothing is lighter. */

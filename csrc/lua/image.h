@@ -16,7 +16,24 @@ typedef struct {
  * ranks and types. */
 luma_images luma_checkimages(lua_State *L, int arg, const lm_dtype *types);
 
-/* The shape of a result like x, of n images h by w with c channels. */
+extern const lm_dtype luma_pixels[];      /* u8, f32 */
+extern const lm_dtype luma_bytepixels[];  /* u8 */
+extern const lm_dtype luma_floatpixels[]; /* f32 */
+
+/* The shape of a result like x: images h by w with c channels. */
 lm_shape luma_imageshape(const luma_images *x, int64_t h, int64_t w, int64_t c);
+
+/* One image's work: src and dst are its first pixels in x and y. */
+typedef void (*luma_image_fn)(const void *context, const luma_images *x, const void *src,
+                              const lm_tensor *y, void *dst);
+
+/* Runs fn for every image of x, over the pool; raises on an interrupt.  y
+ * holds the same number of images as x. */
+void luma_eachimage(lua_State *L, const luma_images *x, const lm_tensor *y, luma_image_fn fn,
+                    const void *context);
+
+/* Reads the warp record at idx (a table, see image.warp_batch) into *p; errors
+ * are about argument arg. */
+void luma_towarp(lua_State *L, int arg, int idx, lm_warp *p);
 
 #endif

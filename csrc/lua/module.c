@@ -291,6 +291,8 @@ extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_elem[];
 extern const luma_op luma_ops_gather[];
 extern const luma_op luma_ops_image[];
+extern const luma_op luma_ops_warp[];
+extern const luma_op luma_ops_color[];
 extern const luma_op luma_ops_index[];
 extern const luma_op luma_ops_io[];
 extern const luma_op luma_ops_join[];
@@ -310,6 +312,8 @@ static const luma_op *const tables[] = {
     luma_ops_elem,
     luma_ops_gather,
     luma_ops_image,
+    luma_ops_warp,
+    luma_ops_color,
     luma_ops_index,
     luma_ops_io,
     luma_ops_join,

@@ -1,13 +1,16 @@
-/* ops_image.c: the border of the image operations: sizes, the scanner. */
-#include <math.h>
+/* ops_image.c: the border of the image operations that move pixels or look for
+ * black bars, and what the other image borders share. */
+#include <string.h>
 
 #include "core/pool.h"
+#include "image/crop.h"
 #include "image/resize.h"
 #include "image/scan.h"
 #include "lua/image.h"
 
-static const lm_dtype pixels[] = {LM_U8, LM_F32, LM_NDTYPE};
-static const lm_dtype bytes_only[] = {LM_U8, LM_NDTYPE};
+const lm_dtype luma_pixels[] = {LM_U8, LM_F32, LM_NDTYPE};
+const lm_dtype luma_bytepixels[] = {LM_U8, LM_NDTYPE};
+const lm_dtype luma_floatpixels[] = {LM_F32, LM_NDTYPE};
 
 luma_images luma_checkimages(lua_State *L, int arg, const lm_dtype *types) {
   luma_images x = {.t = luma_checktensor(L, arg)};
@@ -43,6 +46,32 @@ lm_shape luma_imageshape(const luma_images *x, int64_t h, int64_t w, int64_t c) 
   return s;
 }
 
+typedef struct {
+  const luma_images *x;
+  const lm_tensor *y;
+  luma_image_fn fn;
+  const void *context;
+  int64_t from, to; /* bytes of one image */
+} each_work;
+
+static void each_chunk(void *context, int64_t i, int worker) {
+  (void)worker;
+  const each_work *e = context;
+  e->fn(e->context, e->x, (const char *)lm_tensor_data(e->x->t) + i * e->from, e->y,
+        (char *)lm_tensor_data(e->y) + i * e->to);
+}
+
+void luma_eachimage(lua_State *L, const luma_images *x, const lm_tensor *y, luma_image_fn fn,
+                    const void *context) {
+  if (x->n == 0) return;
+  each_work e = {x, y, fn, context, lm_tensor_bytes(x->t) / x->n, lm_tensor_bytes(y) / x->n};
+  luma_checkrun(L, lm_parallel(x->n, each_chunk, &e));
+}
+
+static int64_t pixel_bytes(const luma_images *x) {
+  return x->c * lm_dtypes[x->t->dtype].size;
+}
+
 /* ---- resize ---- */
 
 typedef struct {
@@ -69,7 +98,7 @@ static void resize_chunk(void *context, int64_t i, int worker) {
 static int l_resize(lua_State *L) {
   static const char *const keys[] = {"method", NULL};
   static const char *const methods[] = {"bilinear", "nearest", "area", NULL};
-  const luma_images x = luma_checkimages(L, 1, pixels);
+  const luma_images x = luma_checkimages(L, 1, luma_pixels);
   const int64_t h = luma_checkint(L, 2, 1, LM_RESIZE_MAX_SIDE, "height");
   const int64_t w = luma_checkint(L, 3, 1, LM_RESIZE_MAX_SIDE, "width");
   luma_checkkeys(L, 4, keys);
@@ -85,6 +114,150 @@ static int l_resize(lua_State *L) {
   luma_checkrun(L, lm_parallel(x.n, resize_chunk, &r));
   luma_freescratch(L, -1);
   lua_pop(L, 1);
+  return 1;
+}
+
+/* ---- boxes, rows, columns ---- */
+
+typedef struct {
+  int64_t top, left, height, width;
+} box;
+
+/* {top=, left=, height=, width=}, 1-based; raises unless it lies in h x w. */
+static box read_box(lua_State *L, int arg, int64_t h, int64_t w) {
+  static const char *const keys[] = {"top", "left", "height", "width", NULL};
+  if (!lua_istable(L, arg))
+    luma_argerror(L, arg, "box {top=, left=, height=, width=} expected, got %s",
+                  luaL_typename(L, arg));
+  luma_checkkeys(L, arg, keys);
+  int64_t v[4];
+  for (int k = 0; k < 4; k++) {
+    v[k] = luma_optint(L, arg, keys[k], INT64_MIN, -LM_RESIZE_MAX_SIDE, LM_RESIZE_MAX_SIDE);
+    if (v[k] == INT64_MIN) luma_argerror(L, arg, "box has no %s", keys[k]);
+  }
+  const box b = {v[0] - 1, v[1] - 1, v[2], v[3]};
+  if (b.height < 1 || b.width < 1)
+    luma_argerror(L, arg, "box is empty: %lldx%lld pixels", (long long)b.height,
+                  (long long)b.width);
+  if (b.top < 0 || b.left < 0 || b.top + b.height > h || b.left + b.width > w)
+    luma_argerror(L, arg,
+                  "box of %lldx%lld at row %lld, column %lld does not lie in the %lldx%lld image",
+                  (long long)b.height, (long long)b.width, (long long)b.top + 1,
+                  (long long)b.left + 1, (long long)h, (long long)w);
+  return b;
+}
+
+static void run_crop(const void *context, const luma_images *x, const void *src, const lm_tensor *y,
+                     void *dst) {
+  (void)y;
+  const box *b = context;
+  const int64_t pixel = pixel_bytes(x);
+  lm_crop(src, x->w * pixel, pixel, b->top, b->left, b->height, b->width, dst);
+}
+
+static int l_crop(lua_State *L) {
+  const luma_images x = luma_checkimages(L, 1, luma_pixels);
+  const box b = read_box(L, 2, x.h, x.w);
+  const lm_shape shape = luma_imageshape(&x, b.height, b.width, x.c);
+  const lm_tensor *y = luma_newtensor(L, x.t->dtype, &shape);
+  luma_eachimage(L, &x, y, run_crop, &b);
+  return 1;
+}
+
+/* Turns the list of 1-based indices at arg (nil: none; any order, repetition
+ * allowed) into ascending 0-based ones in out; mark is n bytes of zeros. */
+static int64_t read_list(lua_State *L, int arg, int64_t n, uint8_t *mark, int32_t *out) {
+  if (lua_isnoneornil(L, arg)) return 0;
+  const int64_t len = luaL_len(L, arg);
+  for (int64_t k = 1; k <= len; k++) {
+    int exact;
+    lua_geti(L, arg, k);
+    const lua_Integer i = lua_tointegerx(L, -1, &exact);
+    if (!exact || i < 1 || i > n)
+      luma_argerror(L, arg, "element %lld is not in 1..%lld: %s", (long long)k, (long long)n,
+                    luaL_tolstring(L, -1, NULL));
+    mark[i - 1] = 1;
+    lua_pop(L, 1);
+  }
+  int64_t found = 0;
+  for (int64_t i = 0; i < n; i++)
+    if (mark[i]) out[found++] = (int32_t)i;
+  return found;
+}
+
+typedef struct {
+  const int32_t *rows, *cols;
+  int64_t n_rows, n_cols;
+} removal;
+
+static void run_remove(const void *context, const luma_images *x, const void *src,
+                       const lm_tensor *y, void *dst) {
+  (void)y;
+  const removal *r = context;
+  lm_remove(src, x->h, x->w, pixel_bytes(x), r->rows, r->n_rows, r->cols, r->n_cols, dst);
+}
+
+static int l_remove(lua_State *L) {
+  const luma_images x = luma_checkimages(L, 1, luma_pixels);
+  for (int arg = 2; arg <= 3; arg++)
+    if (!lua_isnoneornil(L, arg) && !lua_istable(L, arg))
+      return luma_argerror(L, arg, "list of %s expected, got %s", arg == 2 ? "rows" : "columns",
+                           luaL_typename(L, arg));
+  lua_settop(L, 3);
+  const int64_t marks = x.h + x.w;
+  char *scratch = luma_newscratch(L, 5 * marks); /* both lists, then both sets of marks */
+  int32_t *rows = (int32_t *)scratch, *cols = rows + x.h;
+  uint8_t *mark = (uint8_t *)(cols + x.w);
+  memset(mark, 0, (size_t)marks);
+  removal r = {.rows = rows, .cols = cols};
+  r.n_rows = read_list(L, 2, x.h, mark, rows);
+  r.n_cols = read_list(L, 3, x.w, mark + x.h, cols);
+  const lm_shape shape = luma_imageshape(&x, x.h - r.n_rows, x.w - r.n_cols, x.c);
+  const lm_tensor *y = luma_newtensor(L, x.t->dtype, &shape);
+  luma_eachimage(L, &x, y, run_remove, &r);
+  luma_freescratch(L, 4);
+  return 1;
+}
+
+/* ---- mirrors ---- */
+
+typedef struct {
+  bool left_right, up_down;
+} mirror;
+
+static void run_flip(const void *context, const luma_images *x, const void *src, const lm_tensor *y,
+                     void *dst) {
+  (void)y;
+  const mirror *m = context;
+  lm_flip(src, x->h, x->w, pixel_bytes(x), m->left_right, m->up_down, dst);
+}
+
+static int flip(lua_State *L, mirror m) {
+  const luma_images x = luma_checkimages(L, 1, luma_pixels);
+  const lm_tensor *y = luma_newtensor(L, x.t->dtype, &x.t->shape);
+  luma_eachimage(L, &x, y, run_flip, &m);
+  return 1;
+}
+
+static int l_flip_left_right(lua_State *L) {
+  return flip(L, (mirror){.left_right = true});
+}
+
+static int l_flip_up_down(lua_State *L) {
+  return flip(L, (mirror){.up_down = true});
+}
+
+static void run_transpose(const void *context, const luma_images *x, const void *src,
+                          const lm_tensor *y, void *dst) {
+  (void)y, (void)context;
+  lm_transpose(src, x->h, x->w, pixel_bytes(x), dst);
+}
+
+static int l_transpose(lua_State *L) {
+  const luma_images x = luma_checkimages(L, 1, luma_pixels);
+  const lm_shape shape = luma_imageshape(&x, x.w, x.h, x.c);
+  const lm_tensor *y = luma_newtensor(L, x.t->dtype, &shape);
+  luma_eachimage(L, &x, y, run_transpose, NULL);
   return 1;
 }
 
@@ -132,7 +305,7 @@ static bool read_window(lua_State *L, int arg, int64_t *lo, int64_t *hi, bool *g
 
 static int l_black_bars(lua_State *L) {
   static const char *const keys[] = {"level", "faithful", "window", NULL};
-  const luma_images x = luma_checkimages(L, 1, bytes_only);
+  const luma_images x = luma_checkimages(L, 1, luma_bytepixels);
   char text[LM_SHAPE_TEXT];
   if (x.t->shape.rank == 4 || (x.c != 1 && x.c != 3 && x.c != 4))
     return luma_argerror(L, 1, "one image with 1, 3 or 4 channels expected, got %s",
@@ -189,4 +362,17 @@ const luma_op luma_ops_image[] = {
      "whatever the size, needs a square image and repeats the author's deletion while iterating.  "
      "rows and cols are 1-based lists of what to remove; the counts are i32 tensors.",
      l_black_bars, LUMA_FUNCTION},
+    {"image.crop", "(x, {top=, left=, height=, width=}) -> y",
+     "Cuts the box out of each image; top and left are 1-based.  A box that is empty or leaves the "
+     "image is an error.",
+     l_crop, LUMA_FUNCTION},
+    {"image.remove", "(x [, rows] [, cols]) -> y",
+     "Deletes the listed rows and columns (1-based, any order), as numpy.delete does twice.",
+     l_remove, LUMA_FUNCTION},
+    {"image.flip_left_right", "(x) -> y", "Mirrors each image: the first column becomes the last.",
+     l_flip_left_right, LUMA_FUNCTION},
+    {"image.flip_up_down", "(x) -> y", "Mirrors each image: the first row becomes the last.",
+     l_flip_up_down, LUMA_FUNCTION},
+    {"image.transpose", "(x) -> y", "Rows become columns: (h, w, c) gives (w, h, c).", l_transpose,
+     LUMA_FUNCTION},
     {NULL, NULL, NULL, NULL, 0}};

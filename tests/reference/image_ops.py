@@ -1,0 +1,62 @@
+"""Writes image_ops.json: warps by SciPy, colour by OpenCV and colorsys.
+
+Run: /usr/bin/python3 tests/reference/image_ops.py > tests/reference/image_ops.json
+Made with SciPy 1.10, OpenCV 4.6.  Images are u8, pixel k the top byte of the
+k-th number of x -> 6364136223846793005 x + 1442695040888963407 mod 2^64 started
+at the case's seed.
+"""
+import colorsys
+import json
+import sys
+
+import cv2
+import numpy as np
+from scipy.ndimage import affine_transform
+
+FILLS = ["nearest", "constant", "grid-constant", "reflect", "mirror", "wrap", "grid-wrap"]
+
+
+def pixels(seed, shape):
+    n = int(np.prod(shape))
+    out = np.empty(n, np.uint8)
+    x = seed
+    for k in range(n):
+        x = (x * 6364136223846793005 + 1442695040888963407) % 2**64
+        out[k] = x >> 56
+    return out.reshape(shape)
+
+
+def numbers(a):
+    return [float("%.7g" % v) for v in np.asarray(a, float).ravel()]
+
+
+def warps():
+    rng = np.random.default_rng(7)
+    shapes = [(5, 7, 3, 6, 6), (6, 4, 1, 5, 9), (1, 1, 3, 3, 3), (1, 6, 3, 4, 4), (6, 1, 1, 4, 4), (4, 4, 4, 3, 5)]
+    seed = 100
+    for fill in FILLS:
+        for k, (h, w, c, oh, ow) in enumerate(shapes):
+            seed += 1
+            a = np.round(rng.standard_normal((2, 2)) * (0.4 + 0.5 * (k % 3)), 3)
+            o = np.round(rng.standard_normal(2) * 4, 3)
+            if k == 5:  # the degenerate map: every output pixel looks at one line
+                a = np.array([[1.0, 0.5], [2.0, 1.0]])
+            x = pixels(seed, (h, w, c)).astype(np.float64)
+            y = np.stack([affine_transform(x[:, :, i], a, o, output_shape=(oh, ow), order=1, mode=fill, cval=77.5)
+                          for i in range(c)], 2)
+            yield {"seed": seed, "h": h, "w": w, "c": c, "oh": oh, "ow": ow, "fill": fill,
+                   "m": [a[0, 0], a[0, 1], o[0], a[1, 0], a[1, 1], o[1]], "y": numbers(y)}
+
+
+def colors():
+    x = pixels(5, (6, 8, 3))
+    x[0, :4] = [[0, 0, 0], [255, 255, 255], [9, 9, 9], [255, 0, 255]]
+    f = x.astype(np.float64) / 255
+    hsv = np.array([colorsys.rgb_to_hsv(*p) for p in f.reshape(-1, 3)])
+    sat = np.array([colorsys.hsv_to_rgb(h, min(1.0, s * 3), v) for h, s, v in hsv])
+    return {"x": x.ravel().tolist(), "gray": cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).ravel().tolist(),
+            "hsv": numbers(hsv), "saturated": numbers(sat)}
+
+
+json.dump({"warps": list(warps()), "colors": colors()}, sys.stdout, separators=(",", ":"))
+print()
