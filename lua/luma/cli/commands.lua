@@ -7,7 +7,7 @@ local files = luma.files
 local _, here = ...
 local folder = files.dirname(here)
 
-local names = { "covid", "prepare", "audit", "resume", "predict", "report", "compare", "figure", "bench",
+local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "report", "compare", "figure", "bench",
   "manual", "info" }
 
 local commands = {}

@@ -217,6 +217,18 @@ end
 
 local ARTICLE_COLUMNS = { "unnamed 1", "filename", "finding" }
 
+-- How many different values a column holds.
+local function distinct(rows, name)
+  local seen, count = {}, 0
+  for _, row in ipairs(rows) do
+    if row[name] and not seen[row[name]] then
+      seen[row[name]] = true
+      count = count + 1
+    end
+  end
+  return count
+end
+
 -- One of its two tables.  The author's script writes the header only when the
 -- very first image keeps its shape, so tables without a header are read too.
 local function article_table(dir, name, folder)
@@ -246,7 +258,8 @@ local function read_patients(path)
 end
 
 --- The article's prepared set: DIR/covid_dataset.csv with covid_adjusted/ and
--- DIR/normal_xray_dataset.csv with normal_dataset/.
+-- DIR/normal_xray_dataset.csv with normal_dataset/.  The second may be missing
+-- when the first names several classes (a set that luma prepared).
 -- @param dir the folder
 -- @param opts normals (99): the first so many normal rows, in file order, or
 --   "all"; metadata: CSV that knows the patients (DIR/metadata.csv when it is
@@ -266,6 +279,9 @@ function sources.article(dir, opts)
   covid, covid_dir, code = article_table(dir, "covid_dataset.csv", "covid_adjusted")
   if not covid then return nil, covid_dir, code end
   normal, normal_dir, code = article_table(dir, "normal_xray_dataset.csv", "normal_dataset")
+  if not normal and distinct(covid, "finding") > 1 and not files.exists(files.join(dir, "normal_xray_dataset.csv")) then
+    normal, normal_dir = { columns = {} }, dir -- one table with all classes, as prepare writes for other sets
+  end
   if not normal then return nil, normal_dir, code end
 
   local metadata = o.metadata
