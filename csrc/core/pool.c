@@ -30,7 +30,8 @@ static pthread_t threads[LM_MAX_THREADS];
 static int wanted;  /* threads in use, the caller included; 0 = not decided yet */
 static int created; /* worker threads alive */
 static volatile sig_atomic_t interrupt_flag;
-static _Thread_local int worker_id = -1; /* >= 0 inside a chunk or on a worker */
+static volatile sig_atomic_t interrupt_held; /* nested holds */
+static _Thread_local int worker_id = -1;     /* >= 0 inside a chunk or on a worker */
 
 void lm_interrupt_set(void) {
   interrupt_flag = 1;
@@ -38,8 +39,11 @@ void lm_interrupt_set(void) {
 void lm_interrupt_clear(void) {
   interrupt_flag = 0;
 }
+void lm_interrupt_hold(bool on) {
+  if (on || interrupt_held > 0) interrupt_held = interrupt_held + (on ? 1 : -1);
+}
 bool lm_interrupted(void) {
-  return interrupt_flag != 0;
+  return interrupt_flag != 0 && interrupt_held == 0;
 }
 
 static void list_append(task **list, task *t) {
@@ -59,7 +63,7 @@ static bool finished(const task *t) {
 
 /* Runs one chunk of t; the lock is held on entry and exit. */
 static void run_chunk(task **list, task *t, int id) {
-  if (interrupt_flag) {
+  if (lm_interrupted()) {
     t->cut = t->cut || t->next < t->count;
     t->next = t->count;
     list_remove(list, t);
@@ -155,13 +159,13 @@ static void ensure_workers(void) {
 }
 
 bool lm_parallel(int64_t count, lm_chunk_fn fn, void *context) {
-  if (interrupt_flag) return count <= 0;
+  if (lm_interrupted()) return count <= 0;
   if (count <= 0) return true;
   if (worker_id >= 0 || count == 1) { /* nested or single: run here */
     const int outer = worker_id;
     if (outer < 0) worker_id = 0;
     int64_t i = 0;
-    for (; i < count && !interrupt_flag; i++) fn(context, i, outer < 0 ? 0 : outer);
+    for (; i < count && !lm_interrupted(); i++) fn(context, i, outer < 0 ? 0 : outer);
     worker_id = outer;
     return i == count;
   }

@@ -42,4 +42,9 @@ void lm_interrupt_set(void);
 void lm_interrupt_clear(void);
 bool lm_interrupted(void);
 
+/* Between hold(true) and hold(false), which nest, lm_interrupted() is false
+ * and all work runs to its end: for changes that must be whole, such as an
+ * optimiser's step.  The flag stays set and is seen afterwards. */
+void lm_interrupt_hold(bool on);
+
 #endif

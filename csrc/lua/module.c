@@ -3,9 +3,13 @@
  *
  * Every op is one closure over its table row.  When no tape is current the
  * dispatcher calls straight through.  When one is, and an argument depends on
- * something trainable, the op runs the same way and then
- *   recorder(name, result, arg1, arg2, ...)
- * (a Lua function, see lua/luma/tape.lua) notes the step. */
+ * something trainable, the op runs the same way and, if its result is a
+ * tensor,
+ *   recorder(name, result, saved, arg1, ...)
+ * (a Lua function, see lua/luma/tape.lua) notes the step; saved is a table of
+ * what a LUMA_SAVES op returned beyond its result, or nil.  Rows marked
+ * LUMA_UNRECORDED (sizes, hooks, knobs) always go straight through; the
+ * recorder itself uses only those. */
 #include "core/blas.h"
 #include "core/cpu.h"
 #include "core/pool.h"
@@ -16,7 +20,6 @@ typedef struct {
   uint64_t tape;   /* serial of the current tape, 0 = none */
   uint64_t seed;   /* luma.seed */
   uint64_t stream; /* next random stream */
-  bool recording;  /* inside the recorder: its own ops are not recorded */
 } state;
 static const char state_key = 0;
 static const char recorder_key = 0;
@@ -33,6 +36,9 @@ uint64_t luma_seed(lua_State *L) {
 }
 uint64_t luma_nextstream(lua_State *L) {
   return get_state(L)->stream++;
+}
+bool luma_taping(lua_State *L) {
+  return get_state(L)->tape != 0;
 }
 
 static bool tracked(const state *s, lua_State *L, int idx) {
@@ -56,30 +62,50 @@ static bool any_tracked(const state *s, lua_State *L, int n) {
   return false;
 }
 
+/* Results beyond the first of a LUMA_SAVES op are for the backward pass: they
+ * are packed into a table (or dropped) and the caller sees one result. */
+static int plain_call(lua_State *L, const luma_op *op) {
+  const int results = op->fn(L);
+  if (!(op->flags & LUMA_SAVES)) return results;
+  lua_pop(L, results - 1);
+  return 1;
+}
+
 static int dispatch(lua_State *L) {
   const luma_op *op = lua_touserdata(L, lua_upvalueindex(1));
-  state *s = lua_touserdata(L, lua_upvalueindex(2));
-  if (s->tape == 0 || s->recording) return op->fn(L);
+  const state *s = lua_touserdata(L, lua_upvalueindex(2));
+  if (s->tape == 0 || (op->flags & LUMA_UNRECORDED)) return plain_call(L, op);
   const int n = lua_gettop(L);
-  if (!any_tracked(s, L, n)) return op->fn(L);
-  luaL_checkstack(L, n + 8, op->name);
+  if (!any_tracked(s, L, n)) return plain_call(L, op);
+  luaL_checkstack(L, 2 * n + 8, op->name);
   lua_pushvalue(L, lua_upvalueindex(1)); /* the op itself, same upvalues, no dispatcher */
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushcclosure(L, op->fn, 2);
   for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
   lua_call(L, n, LUA_MULTRET);
-  const int results = lua_gettop(L) - n;
-  if (results == 0 || luma_totensor(L, n + 1) == NULL)
-    return results; /* a number: nothing to note */
-  luaL_checkstack(L, n + 8, op->name);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
-  lua_pushstring(L, op->name);
-  lua_pushvalue(L, n + 1);
-  for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
-  s->recording = true; /* the recorder's own ops are not recorded */
-  const int status = lua_pcall(L, n + 2, 0, 0);
-  s->recording = false;
-  if (status != LUA_OK) lua_error(L);
+  int results = lua_gettop(L) - n;
+  if (results == 0) return 0;
+  if (op->flags & LUMA_SAVES) {
+    lua_createtable(L, results - 1, 0);
+    lua_insert(L, n + 2);
+    for (int i = results - 1; i >= 1; i--) lua_rawseti(L, n + 2, i);
+    results = 1;
+  } else {
+    lua_pushnil(L);
+    lua_insert(L, n + 2);
+  }
+  if (luma_totensor(L, n + 1) != NULL) {
+    const int top = lua_gettop(L);
+    luaL_checkstack(L, n + 4, op->name);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
+    lua_pushstring(L, op->name);
+    lua_pushvalue(L, n + 1);
+    lua_pushvalue(L, n + 2);
+    for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+    lua_call(L, n + 3, 0);
+    lua_settop(L, top);
+  }
+  lua_remove(L, n + 2);
   return results;
 }
 
@@ -211,7 +237,6 @@ static int l_info(lua_State *L) {
 static int l_tape_serial(lua_State *L) {
   state *s = get_state(L);
   if (!lua_isnoneornil(L, 1)) s->tape = (uint64_t)luma_checkint(L, 1, 0, INT64_MAX, "serial");
-  s->recording = false;
   lua_pushinteger(L, (lua_Integer)s->tape);
   return 1;
 }
@@ -255,6 +280,51 @@ static int l_version(lua_State *L) {
   return 1;
 }
 
+static int l_requires_grad(lua_State *L) {
+  luma_tensor *u = (luma_tensor *)luma_checktensor(L, 1);
+  const bool on = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+  if (on && !lm_dtypes[u->t.dtype].is_float)
+    return luma_argerror(L, 1, "only f32 and f64 tensors have gradients, got %s",
+                         lm_dtypes[u->t.dtype].name);
+  u->trainable = on;
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int l_tracked(lua_State *L) {
+  const state *s = lua_touserdata(L, lua_upvalueindex(2));
+  lua_pushboolean(L, s->tape != 0 && tracked(s, L, 1));
+  return 1;
+}
+
+static int l_is_tensor(lua_State *L) {
+  lua_pushboolean(L, luma_totensor(L, 1) != NULL);
+  return 1;
+}
+
+static int l_shared(lua_State *L) {
+  const lm_tensor *t = luma_checktensor(L, 1);
+  const int64_t refs = __atomic_load_n(&t->buffer->refs, __ATOMIC_ACQUIRE);
+  lua_pushboolean(L, refs > 1 || !lm_tensor_contiguous(t));
+  return 1;
+}
+
+static int l_closed(lua_State *L) {
+  const lm_tensor *t = luma_totensor(L, 1);
+  lua_pushboolean(L, t != NULL && t->buffer == NULL);
+  return 1;
+}
+
+static int l_info_of(lua_State *L) {
+  const lm_tensor *t = luma_totensor(L, 1);
+  char text[LM_SHAPE_TEXT];
+  if (t == NULL) luma_checktensor(L, 1);
+  lua_pushstring(L, lm_dtypes[t->dtype].name);
+  lua_pushinteger(L, lm_tensor_bytes(t));
+  lua_pushstring(L, lm_shape_text(&t->shape, text));
+  return 3;
+}
+
 static int l_fail_nth(lua_State *L) { /* test hook */
   lm_mem_fail_nth(luma_checkint(L, 1, 0, INT64_MAX, "n"), lua_toboolean(L, 2));
   return 0;
@@ -272,15 +342,35 @@ static const luma_op knobs[] = {
     {NULL, NULL, NULL, NULL, 0}};
 
 static const luma_op tape_hooks[] = {
-    {"hook.tape_serial", "([n]) -> n", "The current tape's serial; 0 is none.", l_tape_serial, 0},
-    {"hook.recorder", "(f)", "Sets the function that notes recorded ops.", l_recorder, 0},
+    {"hook.tape_serial", "([n]) -> n", "The current tape's serial; 0 is none.", l_tape_serial,
+     LUMA_UNRECORDED},
+    {"hook.recorder", "(f)", "Sets the function that notes recorded ops.", l_recorder,
+     LUMA_UNRECORDED},
     {"hook.trainable", "(x [, on]) -> on", "Whether x is a leaf that wants a gradient.",
-     l_trainable, 0},
-    {"hook.tape_of", "(x [, serial]) -> serial", "The tape that recorded x.", l_tape_of, 0},
-    {"hook.grad", "(x [, g|false]) -> g", "The gradient kept with x.", l_grad, 0},
-    {"hook.version", "(x) -> n", "How often x's buffer was changed in place.", l_version, 0},
+     l_trainable, LUMA_UNRECORDED},
+    {"hook.tape_of", "(x [, serial]) -> serial", "The tape that recorded x.", l_tape_of,
+     LUMA_UNRECORDED},
+    {"hook.grad", "(x [, g|false]) -> g",
+     "The gradient that tape:backward left with x, or nil.  It is replaced (and closed) by the "
+     "next backward: clone it to keep it.",
+     l_grad, LUMA_METHOD | LUMA_UNRECORDED},
+    {"hook.version", "(x) -> n", "How often x's buffer was changed in place.", l_version,
+     LUMA_UNRECORDED},
+    {"hook.requires_grad", "(x [, on=true]) -> x",
+     "Marks x as a leaf whose gradient a tape computes (x:grad() after tape:backward).",
+     l_requires_grad, LUMA_METHOD | LUMA_UNRECORDED},
+    {"hook.tracked", "(x) -> boolean",
+     "Whether x is a tensor that the current tape follows: trainable, or computed from such.",
+     l_tracked, LUMA_UNRECORDED},
+    {"hook.is_tensor", "(x) -> boolean", "Whether x is a tensor.", l_is_tensor, LUMA_UNRECORDED},
+    {"hook.shared", "(x) -> boolean",
+     "Whether another view holds x's buffer, or x is itself a partial or strided view.", l_shared,
+     LUMA_UNRECORDED},
+    {"hook.closed", "(x) -> boolean", "Whether x was closed.", l_closed, LUMA_UNRECORDED},
+    {"hook.info", "(x) -> dtype, bytes, shape",
+     "What print(tape) shows of x: its type, bytes and \"[2x3]\".", l_info_of, LUMA_UNRECORDED},
     {"hook.fail_nth", "(n [, forever])", "Test hook: the nth allocation from now fails.",
-     l_fail_nth, 0},
+     l_fail_nth, LUMA_UNRECORDED},
     {NULL, NULL, NULL, NULL, 0}};
 
 /* Every op table of the border, one line a file. */
@@ -298,10 +388,13 @@ extern const luma_op luma_ops_io[];
 extern const luma_op luma_ops_join[];
 extern const luma_op luma_ops_learn[];
 extern const luma_op luma_ops_linalg[];
+extern const luma_op luma_ops_loss[];
+extern const luma_op luma_ops_nn[];
 extern const luma_op luma_ops_phantom[];
 extern const luma_op luma_ops_prepare[];
 extern const luma_op luma_ops_random[];
 extern const luma_op luma_ops_reduce[];
+extern const luma_op luma_ops_step[];
 
 static const luma_op *const tables[] = {
     knobs,
@@ -319,10 +412,13 @@ static const luma_op *const tables[] = {
     luma_ops_join,
     luma_ops_learn,
     luma_ops_linalg,
+    luma_ops_loss,
+    luma_ops_nn,
     luma_ops_phantom,
     luma_ops_prepare,
     luma_ops_random,
     luma_ops_reduce,
+    luma_ops_step,
 };
 /* clang-format on */
 

@@ -74,6 +74,11 @@ static int l_interrupt_set(lua_State *L) {
   return 0;
 }
 
+static int l_interrupt_hold(lua_State *L) {
+  lm_interrupt_hold(lua_toboolean(L, 1));
+  return 0;
+}
+
 /* ---- lock file ---- */
 
 static int l_lock(lua_State *L) {
@@ -175,6 +180,10 @@ void luma_open_system(lua_State *L) {
       {"system.interrupt_clear", "() -> was_set",
        "Clears the flag: call it where the interrupt is handled.", l_interrupt_clear, 0},
       {"system.interrupt_set", "()", "Sets the flag, as Ctrl-C does.", l_interrupt_set, 0},
+      {"system.interrupt_hold", "(on)",
+       "Holds interrupts back (true) until as many calls release them (false): for changes that "
+       "must be whole, such as an optimiser's step.",
+       l_interrupt_hold, 0},
       {"system.lock", "(path) -> handle | nil, message, code",
        "An exclusive lock on a file, freed by the kernel when the process ends.", l_lock, 0},
       {"system.unlock", "(handle)", "Frees a lock.", l_unlock, 0},

@@ -1,0 +1,296 @@
+/* pooling.c: the inner loops run over channels, which are contiguous, so the
+ * compiler vectorises them.  Forward is cut into bands of output rows.
+ * Backward scatters, and windows may overlap, so it is cut into (image, block
+ * of channels): chunks never meet.  Windows of 2x2 with stride 2 (VGG) do not
+ * overlap and have loops of their own that touch each value once. */
+#include "kern/pooling.h"
+
+#include <string.h>
+
+#include "core/pool.h"
+
+enum {
+  BLOCK = 64,            /* channels a backward chunk handles */
+  CHUNK_FLOATS = 1 << 16 /* values read by a forward chunk, about */
+};
+
+/* Output size of one axis; false when no window fits. */
+static bool plan_axis(int64_t in, int64_t kernel, int64_t stride, bool same, int64_t *before,
+                      int64_t *after, int64_t *out) {
+  if (same) {
+    *out = lm_ceil_div(in, stride);
+    const int64_t total = lm_max64(0, (*out - 1) * stride + kernel - in);
+    *before = total / 2;
+    *after = total - total / 2;
+    return in > 0;
+  }
+  const int64_t room = in + *before + *after - kernel;
+  *out = room < 0 ? 0 : room / stride + 1;
+  return room >= 0 && in > 0;
+}
+
+bool lm_pool2d_plan(const lm_shape *x, lm_pool2d *p, lm_err *e) {
+  char text[LM_SHAPE_TEXT];
+  if (x->rank != 4)
+    return lm_fail_arg(e, 1, LM_E_SHAPE, "rank 4 (n, h, w, c) expected, got %s",
+                       lm_shape_text(x, text));
+  p->n = x->size[0], p->h = x->size[1], p->w = x->size[2], p->c = x->size[3];
+  if (!p->same && (p->pad_top >= p->kernel_h || p->pad_bottom >= p->kernel_h ||
+                   p->pad_left >= p->kernel_w || p->pad_right >= p->kernel_w))
+    return lm_fail_arg(e, 2, LM_E_ARGUMENT, "pad must be smaller than the %lldx%lld kernel",
+                       (long long)p->kernel_h, (long long)p->kernel_w);
+  if (!plan_axis(p->h, p->kernel_h, p->stride_h, p->same, &p->pad_top, &p->pad_bottom, &p->out_h) ||
+      !plan_axis(p->w, p->kernel_w, p->stride_w, p->same, &p->pad_left, &p->pad_right, &p->out_w))
+    return lm_fail_arg(e, 1, LM_E_SHAPE,
+                       "the %lldx%lld window does not fit the input %s padded to %lldx%lld",
+                       (long long)p->kernel_h, (long long)p->kernel_w, lm_shape_text(x, text),
+                       (long long)(p->h + p->pad_top + p->pad_bottom),
+                       (long long)(p->w + p->pad_left + p->pad_right));
+  return true;
+}
+
+typedef struct {
+  int64_t top, bottom, left, right; /* real pixels: [top, bottom) x [left, right) */
+} window;
+
+static window window_at(const lm_pool2d *p, int64_t oh, int64_t ow) {
+  const int64_t y0 = oh * p->stride_h - p->pad_top, x0 = ow * p->stride_w - p->pad_left;
+  return (window){.top = lm_max64(0, y0),
+                  .bottom = lm_min64(p->h, y0 + p->kernel_h),
+                  .left = lm_max64(0, x0),
+                  .right = lm_min64(p->w, x0 + p->kernel_w)};
+}
+
+static float window_scale(const lm_pool2d *p, const window *k) {
+  return 1.0f / (float)(p->count_pad ? p->kernel_h * p->kernel_w
+                                     : (k->bottom - k->top) * (k->right - k->left));
+}
+
+static bool is_2x2(const lm_pool2d *p) {
+  return p->kernel_h == 2 && p->kernel_w == 2 && p->stride_h == 2 && p->stride_w == 2 &&
+         p->pad_top == 0 && p->pad_left == 0 && p->h >= 2 * p->out_h && p->w >= 2 * p->out_w;
+}
+
+typedef struct {
+  const lm_pool2d *p;
+  const float *x, *y, *dy; /* x (n, h, w, c); y, dy (n, oh, ow, c) */
+  float *out;
+  int64_t rows; /* output rows (over all images) a forward chunk handles */
+} work;
+
+/* ---- forward: bands of output rows ---- */
+
+static void max_row_2x2(const float *restrict top, const float *restrict bottom, int64_t ow,
+                        int64_t c, float *restrict y) {
+  for (int64_t o = 0; o < ow; o++, top += 2 * c, bottom += 2 * c, y += c)
+    for (int64_t i = 0; i < c; i++) {
+      const float a = top[i] > top[i + c] ? top[i] : top[i + c];
+      const float b = bottom[i] > bottom[i + c] ? bottom[i] : bottom[i + c];
+      y[i] = a > b ? a : b;
+    }
+}
+
+static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *w = context;
+  const lm_pool2d *p = w->p;
+  const int64_t c = p->c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  const bool quick = is_2x2(p);
+  for (int64_t row = chunk * w->rows; row < end; row++) {
+    const float *image = w->x + row / p->out_h * p->h * p->w * c;
+    const int64_t oh = row % p->out_h;
+    float *y = w->out + row * p->out_w * c;
+    if (quick) {
+      const float *top = image + 2 * oh * p->w * c;
+      max_row_2x2(top, top + p->w * c, p->out_w, c, y);
+      continue;
+    }
+    for (int64_t ow = 0; ow < p->out_w; ow++, y += c) {
+      const window k = window_at(p, oh, ow);
+      memcpy(y, image + (k.top * p->w + k.left) * c, (size_t)c * sizeof *y);
+      for (int64_t r = k.top; r < k.bottom; r++)
+        for (int64_t s = k.left; s < k.right; s++) {
+          const float *v = image + (r * p->w + s) * c;
+          for (int64_t i = 0; i < c; i++) y[i] = v[i] > y[i] ? v[i] : y[i];
+        }
+    }
+  }
+}
+
+static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *w = context;
+  const lm_pool2d *p = w->p;
+  const int64_t c = p->c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  for (int64_t row = chunk * w->rows; row < end; row++) {
+    const float *image = w->x + row / p->out_h * p->h * p->w * c;
+    float *y = w->out + row * p->out_w * c;
+    for (int64_t ow = 0; ow < p->out_w; ow++, y += c) {
+      const window k = window_at(p, row % p->out_h, ow);
+      const float scale = window_scale(p, &k);
+      memset(y, 0, (size_t)c * sizeof *y);
+      for (int64_t r = k.top; r < k.bottom; r++)
+        for (int64_t s = k.left; s < k.right; s++) {
+          const float *v = image + (r * p->w + s) * c;
+          for (int64_t i = 0; i < c; i++) y[i] += v[i];
+        }
+      for (int64_t i = 0; i < c; i++) y[i] *= scale;
+    }
+  }
+}
+
+static bool run_fwd(lm_chunk_fn fn, const lm_pool2d *p, const float *x, float *y) {
+  const int64_t row = lm_max64(1, p->kernel_h * p->w * p->c); /* values read for one output row */
+  work w = {.p = p, .x = x, .out = y, .rows = lm_max64(1, CHUNK_FLOATS / row)};
+  if (p->c == 0) return true;
+  return lm_parallel(lm_ceil_div(p->n * p->out_h, w.rows), fn, &w);
+}
+
+bool lm_max_pool2d_fwd(const lm_pool2d *p, const float *x, float *y) {
+  return run_fwd(max_fwd_chunk, p, x, y);
+}
+bool lm_avg_pool2d_fwd(const lm_pool2d *p, const float *x, float *y) {
+  return run_fwd(avg_fwd_chunk, p, x, y);
+}
+
+/* ---- backward, windows that do not overlap: bands of output rows ---- */
+
+/* One pair of input rows.  Of equal values the first in row order takes dy. */
+static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
+                            const float *restrict top, const float *restrict bottom, int64_t ow,
+                            int64_t c, float *restrict dtop, float *restrict dbottom) {
+  for (int64_t o = 0; o < ow; o++) {
+    for (int64_t i = 0; i < c; i++) {
+      const float g = dy[i], m = y[i];
+      const int a = top[i] == m, b = top[i + c] == m, d = bottom[i] == m, e = bottom[i + c] == m;
+      dtop[i] = a ? g : 0.0f;
+      dtop[i + c] = (b & !a) ? g : 0.0f;
+      dbottom[i] = (d & !(a | b)) ? g : 0.0f;
+      dbottom[i + c] = (e & !(a | b | d)) ? g : 0.0f;
+    }
+    dy += c, y += c, top += 2 * c, bottom += 2 * c, dtop += 2 * c, dbottom += 2 * c;
+  }
+}
+
+static void max_bwd_2x2_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *w = context;
+  const lm_pool2d *p = w->p;
+  const int64_t c = p->c, line = p->w * c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  for (int64_t row = chunk * w->rows; row < end; row++) {
+    const int64_t oh = row % p->out_h, at = (row / p->out_h * p->h + 2 * oh) * line;
+    const int64_t used = 2 * p->out_w * c, last = oh == p->out_h - 1 ? p->h - 2 * oh : 2;
+    float *dx = w->out + at;
+    max_bwd_row_2x2(w->dy + row * p->out_w * c, w->y + row * p->out_w * c, w->x + at,
+                    w->x + at + line, p->out_w, c, dx, dx + line);
+    for (int64_t r = 0; r < last; r++) { /* an odd column or row belongs to no window */
+      const int64_t from = r < 2 ? used : 0;
+      memset(dx + r * line + from, 0, (size_t)(line - from) * sizeof *dx);
+    }
+  }
+}
+
+/* ---- backward, any windows: (image, block of channels) ---- */
+
+static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *w = context;
+  const lm_pool2d *p = w->p;
+  const int64_t c = p->c, blocks = lm_ceil_div(c, BLOCK), n = chunk / blocks;
+  const int64_t first = chunk % blocks * BLOCK, len = lm_min64(BLOCK, c - first);
+  const float *x = w->x + n * p->h * p->w * c + first;
+  float *dx = w->out + n * p->h * p->w * c + first;
+  for (int64_t i = 0; i < p->h * p->w; i++) memset(dx + i * c, 0, (size_t)len * sizeof *dx);
+  for (int64_t oh = 0; oh < p->out_h; oh++)
+    for (int64_t ow = 0; ow < p->out_w; ow++) {
+      const window k = window_at(p, oh, ow);
+      const int64_t o = ((n * p->out_h + oh) * p->out_w + ow) * c + first;
+      const float *m = w->y + o, *dy = w->dy + o;
+      int taken[BLOCK] = {0};
+      for (int64_t r = k.top; r < k.bottom; r++)
+        for (int64_t s = k.left; s < k.right; s++) {
+          const float *v = x + (r * p->w + s) * c;
+          float *d = dx + (r * p->w + s) * c;
+          for (int64_t i = 0; i < len; i++) {
+            const int hit = (v[i] == m[i]) & !taken[i];
+            d[i] += hit ? dy[i] : 0.0f;
+            taken[i] |= hit;
+          }
+        }
+    }
+}
+
+static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *w = context;
+  const lm_pool2d *p = w->p;
+  const int64_t c = p->c, blocks = lm_ceil_div(c, BLOCK), n = chunk / blocks;
+  const int64_t first = chunk % blocks * BLOCK, len = lm_min64(BLOCK, c - first);
+  float *dx = w->out + n * p->h * p->w * c + first;
+  for (int64_t i = 0; i < p->h * p->w; i++) memset(dx + i * c, 0, (size_t)len * sizeof *dx);
+  for (int64_t oh = 0; oh < p->out_h; oh++)
+    for (int64_t ow = 0; ow < p->out_w; ow++) {
+      const window k = window_at(p, oh, ow);
+      const float scale = window_scale(p, &k);
+      const float *dy = w->dy + ((n * p->out_h + oh) * p->out_w + ow) * c + first;
+      for (int64_t r = k.top; r < k.bottom; r++)
+        for (int64_t s = k.left; s < k.right; s++) {
+          float *d = dx + (r * p->w + s) * c;
+          for (int64_t i = 0; i < len; i++) d[i] += dy[i] * scale;
+        }
+    }
+}
+
+bool lm_max_pool2d_bwd(const lm_pool2d *p, const float *dy, const float *x, const float *y,
+                       float *dx) {
+  work w = {.p = p, .x = x, .y = y, .dy = dy, .out = dx};
+  if (p->c == 0) return true;
+  if (!is_2x2(p)) return lm_parallel(p->n * lm_ceil_div(p->c, BLOCK), max_bwd_chunk, &w);
+  w.rows = lm_max64(1, CHUNK_FLOATS / (4 * p->w * p->c));
+  return lm_parallel(lm_ceil_div(p->n * p->out_h, w.rows), max_bwd_2x2_chunk, &w);
+}
+
+bool lm_avg_pool2d_bwd(const lm_pool2d *p, const float *dy, float *dx) {
+  work w = {.p = p, .dy = dy, .out = dx};
+  return lm_parallel(p->n * lm_ceil_div(p->c, BLOCK), avg_bwd_chunk, &w);
+}
+
+/* ---- global average ---- */
+
+typedef struct {
+  int64_t n, hw, c;
+  const float *in;
+  float *out;
+} global_work;
+
+static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const global_work *g = context;
+  const int64_t blocks = lm_ceil_div(g->c, BLOCK), n = chunk / blocks;
+  const int64_t first = chunk % blocks * BLOCK, len = lm_min64(BLOCK, g->c - first);
+  double sum[BLOCK] = {0};
+  const float *x = g->in + n * g->hw * g->c + first;
+  for (int64_t r = 0; r < g->hw; r++, x += g->c)
+    for (int64_t i = 0; i < len; i++) sum[i] += (double)x[i];
+  for (int64_t i = 0; i < len; i++)
+    g->out[n * g->c + first + i] = g->hw > 0 ? (float)(sum[i] / (double)g->hw) : 0.0f;
+}
+
+static void global_bwd_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const global_work *g = context;
+  const float *dy = g->in + chunk * g->c, scale = 1.0f / (float)g->hw;
+  float *dx = g->out + chunk * g->hw * g->c;
+  for (int64_t r = 0; r < g->hw; r++, dx += g->c)
+    for (int64_t i = 0; i < g->c; i++) dx[i] = dy[i] * scale;
+}
+
+bool lm_global_avg_pool_fwd(int64_t n, int64_t hw, int64_t c, const float *x, float *y) {
+  global_work g = {.n = n, .hw = hw, .c = c, .in = x, .out = y};
+  return lm_parallel(n * lm_ceil_div(c, BLOCK), global_fwd_chunk, &g);
+}
+
+bool lm_global_avg_pool_bwd(int64_t n, int64_t hw, int64_t c, const float *dy, float *dx) {
+  global_work g = {.n = n, .hw = hw, .c = c, .in = dy, .out = dx};
+  return lm_parallel(hw > 0 ? n : 0, global_bwd_chunk, &g);
+}

@@ -1,0 +1,241 @@
+--- Layers: thin modules over the ops.  Sizes are those of `luma.help`: images
+-- (n, h, w, c), kernels (kh, kw, cin, cout), dense weights (in, out).
+
+local core = require "luma.core"
+local options = require "luma.options"
+local Module = require "luma.nn.module"
+local init = require "luma.nn.initialise"
+local optional = options.optional
+
+local layers = {}
+
+local function positive(fname, what, n)
+  if math.tointeger(n) == nil or n < 1 then
+    error(("%s: %s must be a whole number >= 1, got %s"):format(fname, what, tostring(n)), 3)
+  end
+  return math.tointeger(n)
+end
+
+--- A number or {y, x} as y, x.
+local function pair(fname, what, v)
+  if type(v) == "table" then return positive(fname, what, v[1]), positive(fname, what, v[2]) end
+  return positive(fname, what, v), v
+end
+
+local function check_rank(self, shape, rank, dims)
+  if #shape ~= rank then
+    error(("%s: rank %d %s expected, got %s"):format(self.type, rank, dims, Module.shape_text(shape)), 0)
+  end
+end
+
+--- Output length of a window sliding along n.
+local function window_length(n, kernel, stride, before, after, same, dilation)
+  if same then return (n + stride - 1) // stride end
+  return (n + before + after - (dilation or 1) * (kernel - 1) - 1) // stride + 1
+end
+
+--- pad option as top, left, bottom, right, same.
+local function pads(pad)
+  if pad == "same" then return 0, 0, 0, 0, true end
+  if type(pad) == "table" then return pad[1], pad[2], pad[3], pad[4], false end
+  pad = pad or 0
+  return pad, pad, pad, pad, false
+end
+
+local function windowed(shape, kernel, opts, channels)
+  local t, l, b, r, same = pads(opts.pad)
+  local sy, sx = pair("window", "stride", opts.stride or kernel)
+  local dy, dx = pair("window", "dilation", opts.dilation or 1)
+  return { shape[1], window_length(shape[2], kernel[1], sy, t, b, same, dy),
+    window_length(shape[3], kernel[2], sx, l, r, same, dx), channels or shape[4] }
+end
+
+-- ---- Conv2d ----
+
+local Conv2d = Module.define "Conv2d"
+
+--- nn.Conv2d(cin, cout, kernel [, opts]): weight (kh, kw, cin/groups, cout).
+-- kernel: a number or {y, x}.  opts: stride, dilation (number or {y, x}), pad
+-- (number, {top, left, bottom, right} or "same"), groups, bias = true,
+-- init = "glorot_uniform", name.
+function layers.Conv2d(cin, cout, kernel, opts)
+  opts = options.check("Conv2d", opts, { stride = optional, pad = optional, dilation = optional, groups = 1,
+    bias = true, init = "glorot_uniform", name = optional })
+  cin, cout = positive("Conv2d", "input channels", cin), positive("Conv2d", "output channels", cout)
+  local kh, kw = pair("Conv2d", "kernel", kernel)
+  if cin % opts.groups ~= 0 or cout % opts.groups ~= 0 then
+    error(("Conv2d: groups %d must divide %d input and %d output channels"):format(opts.groups, cin, cout), 2)
+  end
+  local self = Module.new(Conv2d, { name = opts.name, cin = cin, cout = cout, kernel = { kh, kw },
+    options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1, groups = opts.groups } })
+  self.relu_options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1,
+    groups = opts.groups, relu = true }
+  self:add_param("weight", init.pick(opts.init) { kh, kw, cin // opts.groups, cout })
+  if opts.bias then self:add_param("bias", core.zeros(cout)) end
+  return self
+end
+
+function Conv2d:forward(x)
+  return core.conv2d(x, self.weight, self.bias, self.options)
+end
+
+--- The convolution and a following ReLU in one pass (Sequential asks for it).
+function Conv2d:forward_relu(x)
+  return core.conv2d(x, self.weight, self.bias, self.relu_options)
+end
+
+function Conv2d:output_shape(shape)
+  check_rank(self, shape, 4, "(n, h, w, c)")
+  if shape[4] ~= self.cin then
+    error(("Conv2d: weight expects %d channels, input has %d"):format(self.cin, shape[4]), 0)
+  end
+  return windowed(shape, self.kernel, self.options, self.cout)
+end
+
+function Conv2d:macs(shape)
+  local out = self:output_shape(shape)
+  return out[1] * out[2] * out[3] * self.cout * self.kernel[1] * self.kernel[2] * self.cin // self.options.groups
+end
+
+function Conv2d:describe()
+  local o, extra = self.options, {}
+  for _, key in ipairs { "stride", "pad", "dilation", "groups" } do
+    local v = o[key]
+    if v ~= (key == "pad" and 0 or 1) then
+      extra[#extra + 1] = (", %s %s"):format(key, type(v) == "table" and "{" .. table.concat(v, ",") .. "}" or v)
+    end
+  end
+  return ("Conv2d(%d -> %d, %dx%d%s%s)"):format(self.cin, self.cout, self.kernel[1], self.kernel[2],
+    table.concat(extra), self.bias and "" or ", no bias")
+end
+
+-- ---- Linear ----
+
+local Linear = Module.define "Linear"
+
+--- nn.Linear(inputs, outputs [, {bias=true, init="glorot_uniform", name}]): weight (inputs, outputs).
+function layers.Linear(inputs, outputs, opts)
+  opts = options.check("Linear", opts, { bias = true, init = "glorot_uniform", name = optional })
+  inputs, outputs = positive("Linear", "inputs", inputs), positive("Linear", "outputs", outputs)
+  local self = Module.new(Linear, { name = opts.name, inputs = inputs, outputs = outputs })
+  self:add_param("weight", init.pick(opts.init) { inputs, outputs })
+  if opts.bias then self:add_param("bias", core.zeros(outputs)) end
+  return self
+end
+
+function Linear:forward(x)
+  return core.linear(x, self.weight, self.bias)
+end
+
+function Linear:output_shape(shape)
+  check_rank(self, shape, 2, "(batch, inputs)")
+  if shape[2] ~= self.inputs then
+    error(("Linear: weight expects %d inputs, x has %d"):format(self.inputs, shape[2]), 0)
+  end
+  return { shape[1], self.outputs }
+end
+
+function Linear:macs(shape)
+  return shape[1] * self.inputs * self.outputs
+end
+
+function Linear:describe()
+  return ("Linear(%d -> %d%s)"):format(self.inputs, self.outputs, self.bias and "" or ", no bias")
+end
+
+-- ---- layers without weights ----
+
+--- A module type that calls one op; make(...) gives the fields of an instance.
+local function simple(type_name, forward, make, describe)
+  local class = Module.define(type_name)
+  class.forward = forward
+  class.describe = describe
+  layers[type_name] = function(...)
+    return Module.new(class, make and make(...) or {})
+  end
+  return class
+end
+
+local function named(fname, opts)
+  return { name = options.check(fname, opts, { name = optional }, 4).name }
+end
+
+simple("ReLU", function(_, x) return core.relu(x) end, function(opts) return named("ReLU", opts) end)
+simple("Sigmoid", function(_, x) return core.sigmoid(x) end, function(opts) return named("Sigmoid", opts) end)
+simple("Tanh", function(_, x) return core.tanh(x) end, function(opts) return named("Tanh", opts) end)
+simple("LeakyReLU", function(self, x) return core.leaky_relu(x, self.slope) end,
+  function(slope, opts)
+    local fields = named("LeakyReLU", opts)
+    fields.slope = slope or 0.01
+    return fields
+  end,
+  function(self) return ("LeakyReLU(%g)"):format(self.slope) end)
+simple("GELU", function(self, x) return core.gelu(x, { form = self.form }) end,
+  function(opts)
+    opts = options.check("GELU", opts, { form = "erf", name = optional })
+    return { form = options.choice("GELU", "form", opts.form, { "erf", "tanh" }), name = opts.name }
+  end,
+  function(self) return ("GELU(%s)"):format(self.form) end)
+simple("Softmax", function(self, x) return core.softmax(x, self.dim) end,
+  function(dim, opts)
+    local fields = named("Softmax", opts)
+    fields.dim = dim or -1
+    return fields
+  end)
+simple("Dropout", function(self, x) return core.dropout(x, self.p) end,
+  function(p, opts)
+    if type(p) ~= "number" or not (p >= 0 and p <= 1) then
+      error(("Dropout: p must be in 0..1, got %s"):format(tostring(p)), 3)
+    end
+    local fields = named("Dropout", opts)
+    fields.p = p
+    return fields
+  end,
+  function(self) return ("Dropout(%g)"):format(self.p) end)
+
+local Flatten = simple("Flatten", function(_, x)
+  local n = x:size(1)
+  return core.reshape(x, { n, n > 0 and core.count(x) // n or 0 })
+end, function(opts) return named("Flatten", opts) end)
+
+function Flatten:output_shape(shape)
+  local n = 1
+  for d = 2, #shape do n = n * shape[d] end
+  return { shape[1], n }
+end
+
+local function pooling(type_name, op, extra)
+  local class = simple(type_name, function(self, x) return core[op](x, self.options) end,
+    function(kernel, opts)
+      local known = { stride = optional, pad = optional, name = optional }
+      if extra then known[extra] = false end
+      opts = options.check(type_name, opts, known)
+      local kh, kw = pair(type_name, "kernel", kernel or 2)
+      return { name = opts.name, kernel = { kh, kw },
+        options = { kernel = { kh, kw }, stride = opts.stride, pad = opts.pad, count_pad = opts.count_pad } }
+    end,
+    function(self)
+      local s = self.options.stride
+      local sy, sx = pair(type_name, "stride", s or self.kernel)
+      return ("%s(%dx%d, stride %s)"):format(type_name, self.kernel[1], self.kernel[2],
+        sy == sx and sy or sy .. "x" .. sx)
+    end)
+  function class:output_shape(shape)
+    check_rank(self, shape, 4, "(n, h, w, c)")
+    return windowed(shape, self.kernel, self.options)
+  end
+end
+
+--- nn.MaxPool2d([kernel=2 [, {stride=kernel, pad=0, name}]]).
+pooling("MaxPool2d", "max_pool2d")
+--- nn.AvgPool2d([kernel=2 [, {stride=kernel, pad=0, count_pad=false, name}]]).
+pooling("AvgPool2d", "avg_pool2d", "count_pad")
+
+local Global = simple("GlobalAvgPool2d", function(_, x) return core.global_avg_pool2d(x) end,
+  function(opts) return named("GlobalAvgPool2d", opts) end)
+function Global:output_shape(shape)
+  check_rank(self, shape, 4, "(n, h, w, c)")
+  return { shape[1], shape[4] }
+end
+
+return layers

@@ -1,0 +1,354 @@
+--- luma.tape(): records what happens to trainable tensors, and goes back.
+--
+--   local tape <close> = luma.tape()
+--   local loss = luma.cross_entropy(net(x), y)
+--   tape:backward(loss)                  -- p:grad() of every trainable leaf
+--
+-- The newest open tape listens; closing it gives the ear back to the one
+-- before.  An op is recorded when an argument is trainable or came from such a
+-- tensor inside this tape, and nothing else is: a frozen base costs nothing.
+--
+-- backward walks the list from its end (list order is a topological order),
+-- asks luma.grad for each step's gradients, and closes every recorded result
+-- as soon as it is done with it, so memory falls as it goes and no collector
+-- is needed.  What stays until the tape is closed: the loss, what the
+-- outermost net(x) returned, and, for good, what tape:keep(x) names.
+
+local core = require "luma.core"
+local grad = require "luma.grad"
+local hook = core.hook
+
+local Tape = {}
+Tape.__index = Tape
+Tape.__name = "luma.Tape"
+
+local newest = setmetatable({}, { __mode = "v" }) -- newest[1]: the tape that listens; weak
+local serials = 0
+
+local is_tensor = hook.is_tensor
+
+--- Calls f(tensor, k, i) for each tensor argument; i is its place inside a
+-- table argument (concat {a, b}), nil otherwise.
+local function each_tensor(args, f)
+  for k = 1, args.n do
+    local a = args[k]
+    if type(a) == "table" then
+      for i, t in ipairs(a) do
+        if is_tensor(t) then f(t, k, i) end
+      end
+    elseif is_tensor(a) then
+      f(a, k)
+    end
+  end
+end
+
+local FLOAT = { f32 = true, f64 = true }
+
+--- Called by the dispatcher for every op that has a followed argument.
+local function record(op, out, saved, ...)
+  local tape = newest[1]
+  local args = table.pack(...)
+  local followed, same = 0, false
+  each_tensor(args, function(t)
+    if hook.tracked(t) then followed = followed + 1 end
+    if t == out then same = true end
+  end)
+  if same then -- x:add_(y), or an op that had nothing to do and returned its argument
+    if op:sub(-1) == "_" and (followed > 1 or not hook.tracked(args[1])) then
+      error(("%s: gradients do not flow through a change in place; use the op without '_' inside a tape")
+        :format(op), 0)
+    end
+    return
+  end
+  if grad.none[op] or not FLOAT[hook.info(out)] then return end
+  local step = { op = op, args = args, out = out, saved = saved, version = hook.version(out), versions = {} }
+  each_tensor(args, function(t) step.versions[t] = hook.version(t) end)
+  local steps = tape.steps
+  steps[#steps + 1] = step
+  hook.tape_of(out, tape.serial)
+end
+hook.recorder(record)
+
+--- Opens a tape, which listens until it is closed or has gone back.
+local function new()
+  serials = serials + 1
+  local tape = setmetatable({ serial = serials, steps = {}, kept = {}, results = {}, outer = newest[1] }, Tape)
+  newest[1] = tape
+  hook.tape_serial(tape.serial)
+  return tape
+end
+
+--- Keeps x out of the tape's hands: it is closed neither by backward nor with
+-- the tape.
+function Tape:keep(x)
+  self.kept[x] = true
+  return x
+end
+
+--- The same until the tape closes; nn uses it for what net(x) returns.
+function Tape:keep_result(x)
+  self.results[#self.results + 1] = x
+  self.results[x] = true
+  return x
+end
+
+local function close_unless_kept(self, x)
+  if not self.kept[x] then x:close() end
+end
+
+local function stop_listening(self)
+  if hook.tape_serial() == self.serial then hook.tape_serial(0) end
+end
+
+--- Frees everything recorded and gives the ear back to the tape before.
+function Tape:close()
+  if self.closed then return end
+  self.closed = true
+  for i = #self.steps, 1, -1 do close_unless_kept(self, self.steps[i].out) end
+  for _, x in ipairs(self.results) do close_unless_kept(self, x) end
+  if self.loss then close_unless_kept(self, self.loss) end
+  for _, g in ipairs(self.pending or {}) do g:close() end -- an error came in the middle of backward
+  self.steps, self.results, self.loss, self.pending = {}, {}, nil, nil
+  if newest[1] == self or newest[1] == nil then
+    local outer = self.outer
+    while outer and outer.closed do outer = outer.outer end
+    newest[1] = outer
+    hook.tape_serial(outer and not outer.loss and outer.serial or 0)
+  end
+end
+Tape.__close = Tape.close
+Tape.__gc = Tape.close
+
+-- ---- going back ----
+
+--- The gradients on their way: one tensor may stand for several (add hands dy
+-- to both operands), so each is counted and closed with its last holder.
+local Flow = {}
+Flow.__index = Flow
+
+function Flow:hold(g)
+  self.holders[g] = (self.holders[g] or 0) + 1
+end
+
+function Flow:release(g)
+  local n = self.holders[g] - 1
+  if n > 0 then
+    self.holders[g] = n
+  else
+    self.holders[g] = nil
+    if not self.given[g] then g:close() end
+  end
+end
+
+--- Adds g to what has arrived for x so far.
+function Flow:add(x, g)
+  local sum = self.of[x]
+  if sum == nil then
+    self:hold(g)
+    self.of[x] = g
+  elseif self.holders[sum] == 1 and sum ~= g and not self.given[sum] and not hook.shared(sum) then
+    core.add_(sum, g)
+    if not self.holders[g] and not self.given[g] then g:close() end
+  else
+    local total = core.add(sum, g)
+    self:release(sum)
+    if not self.holders[g] and not self.given[g] then g:close() end
+    self:hold(total)
+    self.of[x] = total
+  end
+end
+
+local function check_version(step, number, x, version, what)
+  if hook.closed(x) then
+    error(("tensor %s by '%s' (step %d) was closed before backward"):format(what, step.op, number), 0)
+  end
+  if hook.version(x) ~= version then
+    error(("tensor %s by '%s' (step %d) was changed in place"):format(what, step.op, number), 0)
+  end
+end
+
+local function check_unchanged(step, number, row)
+  local reads
+  if row.reads then
+    reads = {}
+    for _, k in ipairs(row.reads) do reads[k] = true end
+  end
+  check_version(step, number, step.out, step.version, "made")
+  each_tensor(step.args, function(t, k)
+    if not reads or reads[k] then check_version(step, number, t, step.versions[t], "saved") end
+  end)
+end
+
+--- One step back: dy is known, the arguments' gradients are asked for.
+local function step_back(flow, step, number, dy)
+  local row = grad.rows[step.op]
+  if not row then
+    error(("backward: no gradient for '%s' (step %d); add a row to luma.grad"):format(step.op, number), 0)
+  end
+  check_unchanged(step, number, row)
+  local args = step.args
+  local y = step.saved or step.out
+  local masked = row.before and row.before(dy, y, table.unpack(args, 1, args.n)) or dy
+  local all = row.all and table.pack(row.all(masked, y, table.unpack(args, 1, args.n)))
+  local used = {}
+  for k = 1, args.n do
+    local a = args[k]
+    local g
+    local function give(x, value)
+      used[#used + 1] = value
+      flow:add(x, value)
+    end
+    if type(a) == "table" and not all then
+      local wanted = false
+      for _, t in ipairs(a) do wanted = wanted or (is_tensor(t) and flow.follows(t)) end
+      if wanted and row[k] then
+        g = row[k](masked, y, table.unpack(args, 1, args.n))
+        for i, t in ipairs(a) do
+          if flow.follows(t) then give(t, g[i]) else g[i]:close() end
+        end
+      end
+    elseif is_tensor(a) then
+      if all then
+        g = all[k]
+        if g and flow.follows(a) then give(a, g) elseif g then g:close() end
+      elseif flow.follows(a) then
+        if not row[k] then
+          error(("backward: '%s' (step %d) has no gradient for argument %d"):format(step.op, number, k), 0)
+        end
+        give(a, row[k](masked, y, table.unpack(args, 1, args.n)))
+      end
+    end
+  end
+  if masked ~= dy and not flow.holders[masked] then masked:close() end
+end
+
+--- Computes the gradient of `loss` for every trainable tensor it depends on.
+-- Gradients replace those of the last backward; with {accumulate = true} they
+-- are added to them (for batches that do not fit into memory at once).
+-- @param loss a tensor with one element, or any with {gradient = dy}
+-- @param opts {accumulate = false, gradient = nil}
+function Tape:backward(loss, opts)
+  opts = require("luma.options").check("backward", opts, { accumulate = false,
+    gradient = require("luma.options").optional })
+  if self.closed then error("backward: the tape is closed", 2) end
+  if self.loss then error("backward: this tape has gone back already; its activations are gone", 2) end
+  if not is_tensor(loss) then error("backward: luma.Tensor expected, got " .. type(loss), 2) end
+  if hook.tape_of(loss) ~= self.serial then
+    error("backward: the loss does not depend on anything trainable inside this tape", 2)
+  end
+  if not opts.gradient and core.count(loss) ~= 1 then
+    error(("backward: a loss with one element expected, got shape %s (reduce it with mean, or pass "
+      .. "{gradient = dy})"):format(select(3, hook.info(loss))), 2)
+  end
+  self.loss = loss
+  stop_listening(self)
+
+  local serial = self.serial
+  local flow = setmetatable({ of = {}, holders = {}, given = {} }, Flow)
+  function flow.follows(x)
+    return is_tensor(x) and (hook.trainable(x) or hook.tape_of(x) == serial)
+  end
+  local seed = opts.gradient
+  if seed then
+    flow.given[seed] = true -- the caller's: never closed or changed here
+  else
+    local lead = { loss:shape() }
+    seed = core.full(lead, 1, (hook.info(loss)))
+  end
+  flow:hold(seed)
+  flow.of[loss] = seed
+
+  local steps = self.steps
+  for i = #steps, 1, -1 do
+    local step = steps[i]
+    local dy = flow.of[step.out]
+    if dy then
+      local ok, err = pcall(step_back, flow, step, i, dy)
+      if not ok then
+        self.pending = {}
+        for g in pairs(flow.holders) do
+          if not flow.given[g] then self.pending[#self.pending + 1] = g end
+        end
+        error(err, type(err) == "string" and 2 or 0)
+      end
+      if not hook.trainable(step.out) then
+        flow.of[step.out] = nil
+        flow:release(dy)
+      end
+    end
+    steps[i] = nil
+    if step.out ~= loss and not self.results[step.out] then close_unless_kept(self, step.out) end
+  end
+  self.pending = nil
+  self:assign(flow, opts.accumulate)
+end
+
+--- Hands the leaves their gradients.
+function Tape:assign(flow, accumulate)
+  local taken = {}
+  for x, g in pairs(flow.of) do
+    if hook.trainable(x) then
+      local old = hook.grad(x)
+      if old and accumulate then
+        core.add_(old, g)
+        flow:release(g)
+      else
+        -- One tensor may have arrived for two leaves (x + y): each gets its own.
+        if taken[g] or flow.given[g] or hook.shared(g) then
+          local own = core.clone(g)
+          if not taken[g] then flow:release(g) end
+          g = own
+        end
+        taken[g] = true
+        hook.grad(x, g)
+        if old then old:close() end
+      end
+    end
+  end
+end
+
+-- ---- seeing ----
+
+local function bytes_text(n)
+  return n >= 1 << 20 and ("%.1f MB"):format(n / (1 << 20)) or ("%.1f kB"):format(n / 1024)
+end
+
+--- The recorded steps, one a line: number, op, arguments, result, bytes.
+function Tape:__tostring()
+  if self.closed then return "tape (closed)" end
+  local lines, total = { "" }, 0
+  for i, step in ipairs(self.steps) do
+    local shapes = {}
+    each_tensor(step.args, function(t)
+      shapes[#shapes + 1] = select(3, hook.info(t)) .. (hook.trainable(t) and "*" or "")
+    end)
+    local _, bytes, shape = hook.info(step.out)
+    total = total + bytes
+    lines[#lines + 1] = ("%4d  %-20s %s -> %s  %s"):format(i, step.op, table.concat(shapes, " "), shape,
+      bytes_text(bytes))
+  end
+  lines[1] = ("tape: %d steps, %s%s (* trainable)"):format(#self.steps, bytes_text(total),
+    self.loss and ", gone back" or "")
+  return table.concat(lines, "\n")
+end
+
+local tape = { Tape = Tape }
+
+--- The tape that listens now, or nil.
+function tape.current()
+  return hook.tape_serial() ~= 0 and newest[1] or nil
+end
+
+--- Runs f(...) while no tape listens; listening goes on afterwards, also when
+-- f raises.
+function tape.paused(f, ...)
+  local serial = hook.tape_serial()
+  if serial == 0 then return f(...) end
+  hook.tape_serial(0)
+  local results = table.pack(pcall(f, ...))
+  hook.tape_serial(serial)
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+return setmetatable(tape, { __call = function() return new() end })
