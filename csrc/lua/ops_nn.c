@@ -387,15 +387,16 @@ static int l_column_sum(lua_State *L) { /* over all dimensions but the last */
 
 const luma_op luma_ops_nn[];
 const luma_op luma_ops_nn[] = {
-    {"relu", "(x) -> y", "max(x, 0), elementwise.  NaN stays NaN; the slope at 0 is 0.", l_relu,
-     LUMA_METHOD},
-    {"leaky_relu", "(x [, slope=0.01]) -> y", "x where x > 0, slope * x elsewhere.", l_leaky_relu,
-     LUMA_METHOD},
+    {"relu", "(x) -> y", "The larger of x and 0, elementwise.  NaN stays NaN; the slope at 0 is 0.",
+     l_relu, LUMA_METHOD},
+    {"leaky_relu", "(x [, slope=0.01]) -> y", "Gives x where x > 0, slope * x elsewhere.",
+     l_leaky_relu, LUMA_METHOD},
     {"gelu", "(x [, {form=\"erf\"|\"tanh\"}]) -> y",
      "Gaussian error linear unit x * Phi(x), exact or by the tanh approximation.", l_gelu,
      LUMA_METHOD},
     {"softmax", "(x [, dim=-1]) -> y",
-     "exp(x) normalised to sum 1 along a dimension; the maximum is subtracted first, so large "
+     "Exponentials normalised to sum 1 along a dimension; the maximum is subtracted first, so "
+     "large "
      "values do not overflow.",
      l_softmax, LUMA_METHOD},
     {"log_softmax", "(x [, dim=-1]) -> y", "The logarithm of softmax, computed without it.",
