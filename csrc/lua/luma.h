@@ -16,17 +16,17 @@
 
 /* One row an op: the one source for registration, help, manual, tests, bench.
  * name: "relu" lands in luma.core and, with LUMA_METHOD, in the method table
-<<<<<<< HEAD
- * (x:relu()); "image.resize" lands in luma.core.image.  A table ends with a
- * row whose name is NULL. */
-enum { LUMA_FUNCTION = 0, LUMA_METHOD = 1, LUMA_ONLY_METHOD = 3 /* x:name() alone */ };
-=======
  * (x:relu()); "image.resize" lands in luma.core.image.  LUMA_UNRECORDED: never
  * seen by a tape, whatever its arguments.  LUMA_SAVES: results beyond the first
  * are what the gradient rule needs; only the tape sees them.  A table ends with
  * a row whose name is NULL. */
-enum { LUMA_FUNCTION = 0, LUMA_METHOD = 1, LUMA_UNRECORDED = 2, LUMA_SAVES = 4 };
->>>>>>> ba90f38 (Autograd: an explicit tape, one table of derivatives, layers, losses and optimisers)
+enum {
+  LUMA_FUNCTION = 0,
+  LUMA_METHOD = 1,
+  LUMA_ONLY_METHOD = 3, /* x:name() alone */
+  LUMA_UNRECORDED = 4,
+  LUMA_SAVES = 8
+};
 typedef struct {
   const char *name;
   const char *signature; /* "(x, w [, b] [, {stride=1}]) -> y" */
