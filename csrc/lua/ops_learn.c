@@ -1,9 +1,11 @@
-/* ops_learn.c: classical learners on feature tables: the random forest. */
+/* ops_learn.c: classical learners on feature tables: logistic regression and
+ * the random forest. */
 #include <math.h>
 #include <string.h>
 
 #include "core/pool.h"
 #include "kern/forest.h"
+#include "kern/logistic.h"
 #include "lua/luma.h"
 
 /* The first lm_forest fields travel with the model as an i32 header tensor. */
@@ -18,6 +20,84 @@ static void check_features(lua_State *L, int arg, const lm_tensor *x) {
       luma_argerror(L, arg,
                     "value at row %lld, feature %lld is not finite; fill missing values first",
                     (long long)(i / d + 1), (long long)(i % d + 1));
+}
+
+/* Pushes the 1-based labels at arg as 0-based scratch, checked on the way. */
+static const lm_tensor *push_labels(lua_State *L, int arg, const lm_tensor *y, int classes) {
+  lm_tensor *y0 = luma_newtensor(L, LM_I32, &y->shape);
+  for (int64_t i = 0; i < y->shape.size[0]; i++) {
+    const int32_t c = lm_i32(y)[i];
+    if (c < 1 || c > classes)
+      luma_argerror(L, arg, "label %d at position %lld is not in 1..%d", c, (long long)(i + 1),
+                    classes);
+    lm_i32(y0)[i] = c - 1;
+  }
+  return y0;
+}
+
+/* Features in double: the solver's precision. */
+static const lm_tensor *push_f64(lua_State *L, const lm_tensor *x) {
+  lm_tensor *wide = luma_newtensor(L, LM_F64, &x->shape);
+  lm_tensor_copy(x, wide);
+  return wide;
+}
+
+static int l_logistic_fit(lua_State *L) {
+  static const char *const keys[] = {"classes", "c", "iterations", "tolerance", NULL};
+  const lm_tensor *x = luma_checkplain(L, 1, LM_F32);
+  const lm_tensor *y = luma_checkplain(L, 2, LM_I32);
+  check_features(L, 1, x);
+  luma_checkrank(L, 2, y, 1, "(rows)");
+  luma_checkkeys(L, 3, keys);
+  lm_logistic p = {.n = x->shape.size[0], .d = x->shape.size[1]};
+  if (p.n < 1 || p.d < 1)
+    luma_argerror(L, 1, "needs a row and a feature, got %lld x %lld", (long long)p.n,
+                  (long long)p.d);
+  if (y->shape.size[0] != p.n)
+    luma_argerror(L, 2, "%lld labels for %lld rows", (long long)y->shape.size[0], (long long)p.n);
+  p.classes = (int)luma_optint(L, 3, "classes", 2, 2, 1000);
+  p.c = luma_optnumber(L, 3, "c", 1.0, 1e-12, 1e12);
+  p.iterations = (int)luma_optint(L, 3, "iterations", 1000, 1, 1000000);
+  p.tolerance = luma_optnumber(L, 3, "tolerance", 1e-6, 0.0, 1.0);
+  int64_t doubles, bytes = 0;
+  if (!lm_logistic_scratch(&p, &doubles) || !lm_mul(doubles, 8, &bytes))
+    luma_argerror(L, 1, "too many features: %lld", (long long)p.d);
+  const lm_tensor *y0 = push_labels(L, 2, y, p.classes);
+  const lm_tensor *wide = push_f64(L, x);
+  double *scratch = luma_newscratch(L, bytes);
+  const int scratch_at = lua_gettop(L);
+  const lm_shape shape = {.rank = 2, .size = {lm_logistic_vectors(&p), p.d + 1}};
+  lm_tensor *theta = luma_newzeros(L, LM_F64, &shape);
+  int used = 0;
+  double gradient = 0.0;
+  const bool whole =
+      lm_logistic_fit(&p, lm_f64(wide), lm_i32(y0), lm_f64(theta), &used, &gradient, scratch);
+  luma_freescratch(L, scratch_at);
+  luma_freescratch(L, scratch_at - 1);
+  luma_checkrun(L, whole);
+  lua_pushinteger(L, used);
+  lua_pushnumber(L, gradient);
+  return 3;
+}
+
+static int l_logistic_predict(lua_State *L) {
+  const lm_tensor *theta = luma_checkplain(L, 1, LM_F64);
+  const lm_tensor *x = luma_checkplain(L, 2, LM_F32);
+  luma_checkrank(L, 1, theta, 2, "(vectors, features + 1)");
+  check_features(L, 2, x);
+  const int64_t vectors = theta->shape.size[0];
+  if (vectors < 1 || vectors > 1000)
+    luma_argerror(L, 1, "1 to 1000 weight vectors expected, got %lld", (long long)vectors);
+  const lm_logistic p = {.d = theta->shape.size[1] - 1, .classes = vectors == 1 ? 2 : (int)vectors};
+  if (x->shape.size[1] != p.d || p.d < 1)
+    luma_argerror(L, 2, "%lld features, the model was fitted on %lld", (long long)x->shape.size[1],
+                  (long long)p.d);
+  const lm_tensor *wide = push_f64(L, x);
+  const lm_shape shape = {.rank = 2, .size = {x->shape.size[0], p.classes}};
+  lm_tensor *proba = luma_newtensor(L, LM_F64, &shape);
+  luma_checkrun(L,
+                lm_logistic_predict(&p, lm_f64(theta), lm_f64(wide), shape.size[0], lm_f64(proba)));
+  return 1;
 }
 
 static int l_forest_fit(lua_State *L) {
@@ -42,16 +122,7 @@ static int l_forest_fit(lua_State *L) {
   p.features = luma_optint(L, 3, "features", root < 1 ? 1 : root, 1, p.d);
   p.bootstrap = luma_optboolean(L, 3, "bootstrap", true);
   p.seed = (uint64_t)luma_optint(L, 3, "seed", 0, INT64_MIN, INT64_MAX);
-  /* 1-based labels to 0-based scratch, checked on the way. */
-  const lm_shape rows = {.rank = 1, .size = {p.n}};
-  lm_tensor *y0 = luma_newtensor(L, LM_I32, &rows);
-  for (int64_t i = 0; i < p.n; i++) {
-    const int32_t c = lm_i32(y)[i];
-    if (c < 1 || c > p.classes)
-      luma_argerror(L, 2, "label %d at position %lld is not in 1..%d", c, (long long)(i + 1),
-                    p.classes);
-    lm_i32(y0)[i] = c - 1;
-  }
+  const lm_tensor *y0 = push_labels(L, 2, y, p.classes);
   const int64_t per_tree = lm_forest_nodes_per_tree(&p);
   void *scratch = luma_newscratch(L, lm_pool_threads() * lm_forest_scratch(&p));
   const int scratch_at = lua_gettop(L);
@@ -125,6 +196,17 @@ static int l_forest_predict(lua_State *L) {
 
 const luma_op luma_ops_learn[];
 const luma_op luma_ops_learn[] = {
+    {"learn.logistic_fit",
+     "(x, labels [, {classes=2, c=1, iterations=1000, tolerance=1e-6}]) -> theta, iterations, "
+     "gradient",
+     "Logistic regression with an L2 penalty on x (rows, features) and labels (1-based): minimises "
+     "c "
+     "* sum of losses + |w|^2 / 2, as scikit-learn's LogisticRegression(C=c). theta is f64 (1 or "
+     "classes, features + 1), the intercept last; gradient is the largest one left.",
+     l_logistic_fit, LUMA_FUNCTION},
+    {"learn.logistic_predict", "(theta, x) -> proba",
+     "Class probabilities (rows, classes), f64, of a theta from learn.logistic_fit.",
+     l_logistic_predict, LUMA_FUNCTION},
     {"learn.forest_fit",
      "(x, labels [, {classes=2, trees=100, max_depth=0, min_leaf=1, features=sqrt(d), "
      "bootstrap=true, seed=0}]) -> forest",
