@@ -133,7 +133,8 @@ static int l_forest_fit(lua_State *L) {
   lua_createtable(L, 0, 4);
   lm_tensor *header = luma_newtensor(L, LM_I32, &header_shape);
   lua_setfield(L, -2, "header");
-  lm_tensor *nodes = luma_newzeros(L, LM_I32, &node_shape);
+  lm_tensor *nodes = luma_newtensor(L, LM_I32, &node_shape);
+  lm_tensor_fill(nodes, -1); /* unused nodes read as leaves */
   lua_setfield(L, -2, "nodes");
   lm_tensor *freq = luma_newzeros(L, LM_F32, &freq_shape);
   lua_setfield(L, -2, "frequencies");

@@ -44,6 +44,10 @@ end
 
 -- Fills, marks and (for the linear model) standardises.
 local function apply_columns(columns, x, standardise)
+  local _, d = x:shape()
+  if d ~= #columns then
+    error(("predict: x has %d features, the model was fitted on %d"):format(d, #columns), 3)
+  end
   local rows = x:totable()
   for i, row in ipairs(rows) do
     local out, k = {}, 0
