@@ -98,6 +98,10 @@ asan-run: all $(TEST_BIN)
 	@LUMA_BUILD=$(BUILD) scripts/runtests asan
 .PHONY: asan-run
 
+fuzz: deps-test ## run each fuzz target for SECONDS (10)
+	@scripts/fuzz $(or $(SECONDS),10)
+.PHONY: fuzz
+
 bench: all ## time the hot paths, beside every peer that is installed
 	@scripts/luma bench
 

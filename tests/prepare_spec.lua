@@ -153,8 +153,8 @@ describe("prepare", function()
 
   it("stops on Ctrl-C with 130 and a hint, and goes on", function()
     local out = root .. "/stopped"
-    local code, text = shell(("LUMA_BUILD=%s timeout --preserve-status -s INT 0.08 scripts/luma prepare --source rsna --in %s/many "
-      .. "--out %s --threads 1"):format(os.getenv "LUMA_BUILD" or "build", root, out))
+    local code, text = shell(("LUMA_BUILD=%s timeout --preserve-status -s INT 0.08 scripts/luma prepare "
+      .. "--source rsna --in %s/many --out %s --threads 1"):format(os.getenv "LUMA_BUILD" or "build", root, out))
     if code ~= 0 then -- else it was quicker than the signal
       assert.equal(130, code)
       assert.matches("interrupted", text)

@@ -139,6 +139,9 @@ static int read_job(job *j) {
   if (!j->o->lenient) {
     png_set_crc_action(j->png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
     png_set_benign_errors(j->png, 0); /* "benign" faults are damage */
+  } else {
+    png_set_crc_action(j->png, PNG_CRC_WARN_USE, PNG_CRC_WARN_USE);
+    png_set_benign_errors(j->png, 1);
   }
   png_read_info(j->png, j->info);
   const int depth = png_get_bit_depth(j->png, j->info);
