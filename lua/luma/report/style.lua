@@ -27,8 +27,8 @@ th, td { padding: .32rem .75rem; text-align: left; border-bottom: 1px solid var(
 th { color: var(--soft); font-weight: 600; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 table.matrix td { text-align: center; min-width: 4.5rem; font-size: 1.05rem; }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; overflow-x: auto;
-  font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem;
+  overflow-x: auto; font: .84rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; }
 figure { margin: 0; }
 figure img, figure svg { display: block; width: 100%; height: auto; border-radius: .4rem; }

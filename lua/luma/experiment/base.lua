@@ -1,0 +1,62 @@
+--- The frozen base of a run: which network, its weights, and how it wants its input.
+
+local luma = require "luma"
+local files = luma.files
+local models = luma.models
+
+local base = {}
+
+--- What each scaling does, in words for the report.
+base.scalings = {
+  unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
+  tf = "RGB from -1 to 1", torch = "RGB, ImageNet mean and deviation removed",
+}
+
+local function load_model(config)
+  local options = {}
+  if config.base ~= "tiny" then options.top = false end
+  if config.weights == "none" then
+    luma.seed(config.seed, 1 << 50)
+  elseif config.weights ~= "embedded" then
+    options.weights = config.weights
+  end
+  if config.base == "tiny" and config.weights == "none" then options.weights = false end
+  local build = models[config.base]
+  if type(build) ~= "function" then
+    error(("--base %s: no such network (known: tiny, vgg16, vgg19, resnet50)"):format(tostring(config.base)), 0)
+  end
+  local model, message = build(options)
+  if not model then error(message, 0) end
+  return model
+end
+
+--- Loads the base of a run.
+-- @return { name, model, forward(x), input, output_shape, scale, weights, md5, warning }
+function base.open(config)
+  local model = load_model(config)
+  model:freeze()
+  local input = model.input
+  local scale = config.scale or input.scale
+  if not base.scalings[scale] then
+    error(("--scale must be unit, caffe, tf or torch, got '%s'"):format(tostring(scale)), 0)
+  end
+  local self = {
+    name = config.base, model = model, input = input, scale = scale, weights = config.weights,
+    output_shape = { table.unpack(model:output_shape { 1, input.height, input.width, input.channels }, 2) },
+  }
+  if config.weights ~= "none" and config.weights ~= "embedded" then
+    self.weights = files.basename(config.weights)
+    self.md5 = luma.core.system.md5_file(config.weights)
+  end
+  if scale ~= input.scale and config.weights ~= "none" then
+    self.warning = ("Input scaling '%s' (%s), but these weights were trained with '%s' (%s)%s."):format(scale,
+      base.scalings[scale], input.scale, base.scalings[input.scale],
+      config.faithful and "; the article did the same" or "")
+  end
+  local compiled = model.compile and model:compile() or nil
+  self.compiled = compiled ~= nil
+  self.forward = function(x) return (compiled or model)(x) end
+  return self
+end
+
+return base

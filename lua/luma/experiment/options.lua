@@ -1,0 +1,89 @@
+--- The settings of a run: what the command line gives, the presets behind it,
+-- and the checks that need no data.  The result is plain data, written to
+-- config.json as it stands.
+
+local luma = require "luma"
+local files = luma.files
+
+local settings = {}
+
+--- views: augmented views of each training image that are computed once and
+-- kept; 0 computes fresh ones every epoch, as the article did.
+settings.presets = {
+  quick = { views = 4, epochs = 60 },
+  standard = { views = 20, epochs = 120 },
+  article = { views = 0, epochs = 500 },
+}
+
+local function fail(message, ...)
+  error(select("#", ...) > 0 and message:format(...) or message, 0)
+end
+
+-- A whole number from lo on, from what was typed.
+local function whole(name, value, lo, hi)
+  local n = math.tointeger(tonumber(value))
+  if not n or n < lo or (hi and n > hi) then
+    fail("--%s must be a whole number %s, got '%s'", name, hi and ("in %d..%d"):format(lo, hi)
+      or ("from %d on"):format(lo), tostring(value))
+  end
+  return n
+end
+
+local function existing_file(name, path)
+  local kind = files.kind(path)
+  if kind == "file" then return path end
+  fail("--%s: %s: %s", name, files.show(path), kind and "is not a file" or "no such file")
+end
+
+-- Which network, with which weights.
+local function choose_base(a, c)
+  c.weights = a.weights
+  c.base = a.base or ((a.weights and a.weights ~= "none") and "vgg19" or "tiny")
+  if a.weights and a.weights ~= "none" then existing_file("weights", a.weights) end
+  if not a.weights then
+    if c.base ~= "tiny" then
+      fail("--base %s needs --weights FILE (Keras .h5 or .safetensors), or --weights none for random filters", c.base)
+    end
+    c.weights = "embedded"
+  end
+end
+
+--- The settings for what the command line gave (a table of its options); raises
+-- one line on a mistake.
+function settings.resolve(a)
+  local preset = settings.presets[a.preset or "quick"]
+  if not preset then fail("--preset must be quick, standard or article, got '%s'", tostring(a.preset)) end
+  local c = {
+    preset = a.preset or "quick",
+    views = preset.views,
+    epochs = a.epochs and whole("epochs", a.epochs, 1, 1000000) or preset.epochs,
+    seed = a.seed and whole("seed", a.seed, 0) or 7,
+    folds = a.folds and whole("folds", a.folds, 2, 100) or 0,
+    batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
+    rate = 1e-3, dropout = 0.5,
+    faithful = a.faithful or false,
+    test = 0.2, val = a.faithful and 0 or 0.16,
+    group = not a.faithful,
+    augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotate = 20, shift = 0.2, flip = true },
+  }
+  c.data = a.data
+  if a.data then
+    if not files.is_dir(a.data) then
+      fail("--data: %s: %s", files.show(a.data), files.exists(a.data) and "is not a folder" or "no such folder")
+    end
+    c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
+    c.metadata = a.metadata and existing_file("metadata", a.metadata)
+  else
+    for _, name in ipairs { "normals", "metadata" } do
+      if a[name] then fail("--%s goes with --data DIR", name) end
+    end
+    c.phantoms = a.phantoms and whole("phantoms", a.phantoms, 8, 100000) or 160
+  end
+  if a.threads then c.threads = whole("threads", a.threads, 1, 64) end
+  choose_base(a, c)
+  c.scale = a.scale -- nil: what the base was trained with
+  if c.faithful and not c.scale then c.scale = "unit" end
+  return c
+end
+
+return settings
