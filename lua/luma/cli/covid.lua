@@ -1,0 +1,32 @@
+--- luma covid: the main job.
+
+return {
+  name = "covid",
+  summary = "the article's job: from radiographs to a report (generated data by default)",
+  parser = function(p)
+    p:option("--data", "Folder with covid_dataset.csv, covid_adjusted/, normal_xray_dataset.csv, normal_dataset/; or "
+      .. "with one folder a class. Without it: generated phantoms."):argname("DIR")
+    p:option("--metadata", "CSV that knows the patients of the images (DIR/metadata.csv when it is there).")
+      :argname("FILE")
+    p:option("--normals", "The first N normal images, or all; the article took 99."):argname("N")
+    p:option("--weights", "Weights of the base: Keras .h5 or .safetensors; none for random filters."):argname("FILE")
+    p:option("--base", "The frozen network: tiny (embedded), vgg19, vgg16 or resnet50. With --weights FILE: vgg19.")
+      :argname("NAME")
+    p:option("--scale", "Input scaling: unit (the article's), caffe, tf or torch. Default: what the base was trained "
+      .. "with."):argname("NAME")
+    p:option("--preset", "quick: 4 kept views of each training image; standard: 20; article: fresh views every epoch, "
+      .. "500 epochs."):argname("NAME"):default("quick")
+    p:option("--epochs", "Epochs of the head."):argname("N")
+    p:option("--folds", "K-fold cross-validation instead of one split, by patient where known."):argname("K")
+    p:option("--batch", "Images a training step."):argname("N")
+    p:option("--phantoms", "How many images to generate without --data."):argname("N")
+    p:option("--seed", "Everything random follows from it."):argname("N")
+    p:option("--threads", "Threads to use; changes no number."):argname("N")
+    p:option("--out", "The run's folder (default: runs/covid-1, -2, ...)."):argname("DIR")
+    p:flag("--faithful", "The article's choices with their mistakes: unit scaling, patients not kept apart, test set "
+      .. "as validation.")
+  end,
+  run = function(args)
+    return require("luma.experiment.run").start(args, print)
+  end,
+}

@@ -1,0 +1,86 @@
+--- The images of a run: the article's folder, a folder of class folders, or the
+-- embedded default, phantoms that are generated, written as raw radiographs and
+-- then prepared and read back exactly as real ones are.
+
+local luma = require "luma"
+local uv = require "luv"
+local data, files, text = luma.data, luma.files, luma.text
+
+local dataset = {}
+
+local function checked(index, message)
+  if not index then error(message, 0) end
+  local enough, why = index:require_classes(2)
+  if not enough then error(why, 0) end
+  return index
+end
+
+-- A folder that holds neither of the article's tables but folders of images.
+local function is_class_folders(dir)
+  if files.exists(files.join(dir, "covid_dataset.csv")) or files.exists(files.join(dir, "normal_xray_dataset.csv")) then
+    return false
+  end
+  local names, kinds = files.list(dir)
+  for _, name in ipairs(names or {}) do
+    if kinds[name] == "directory" and name ~= "covid_adjusted" and name ~= "normal_dataset" then return true end
+  end
+  return false
+end
+
+local function given(config)
+  if is_class_folders(config.data) then return checked(data.folder(config.data)) end
+  return checked(data.article(config.data, { normals = config.normals, metadata = config.metadata }))
+end
+
+-- Phantoms: generated, prepared, read back.
+local function generated(config, state)
+  local raw, prepared = state:path("data", "raw"), state:path("data", "prepared")
+  local drawn = checked(data.phantom { dir = raw, count = config.phantoms, seed = config.seed })
+  local rows, original = {}, {}
+  for i, row in ipairs(drawn) do
+    local normal = row.class:lower() == "normal"
+    local listed = row.name .. ".jpg"
+    rows[i] = { path = row.path, name = row.name, class = row.class, line = i, listed = listed,
+      to = files.join(normal and "normal_dataset" or "covid_adjusted", listed),
+      table = normal and "normal_xray_dataset" or "covid_dataset" }
+    original[row.name] = row.path
+  end
+  luma.prepare.run(rows, prepared, { name = "phantoms", faithful = config.faithful,
+    progress = function(n) return luma.progress("preparing", n, { unit = "images" }) end })
+  local index = checked(data.article(prepared, { normals = "all", metadata = files.join(raw, "metadata.csv") }))
+  for _, row in ipairs(index) do row.raw = original[row.original] end
+  index.name = "phantoms"
+  return index
+end
+
+--- Loads the images of a run.
+-- @return index, seconds
+function dataset.load(config, state)
+  local started = uv.hrtime()
+  local index = config.data and given(config) or generated(config, state)
+  return index, (uv.hrtime() - started) / 1e9
+end
+
+--- Where the data comes from, in one sentence for report and prompt.
+function dataset.words(config, index)
+  if not config.data then
+    return ("Generated data: %s, drawn from seed %d, with black bars planted on most of one class as in the "
+      .. "article's sources. No patient's image is among them."):format(text.plural(#index, "phantom radiograph"),
+      config.seed)
+  end
+  return ("%s from %s."):format(text.plural(#index, "image"), files.show(config.data))
+end
+
+--- A digest of what the network will see and be told: every image's bytes, its
+-- class and patient.
+function dataset.digest(index)
+  local lines, system = {}, luma.core.system
+  for i, row in ipairs(index) do
+    local md5, message = system.md5_file(row.path)
+    if not md5 then error(message, 0) end
+    lines[i] = ("%s\t%s\t%s\t%s"):format(row.name, row.class, tostring(row.patient), md5)
+  end
+  return system.sha256(table.concat(lines, "\n"))
+end
+
+return dataset

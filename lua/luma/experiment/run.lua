@@ -1,0 +1,306 @@
+--- The main job, phase after phase: load, split, features, heads, numbers, files.
+--
+-- Every phase takes up what an interrupted run left of it, so starting and
+-- continuing are one function.  Ctrl-C ends it after the batch in hand: what is
+-- computed is written, and `luma resume DIR` goes on to the same numbers.
+
+local luma = require "luma"
+local uv = require "luv"
+local artefacts = require "luma.experiment.artefacts"
+local base = require "luma.experiment.base"
+local dataset = require "luma.experiment.dataset"
+local evaluate = require "luma.experiment.evaluate"
+local Features = require "luma.experiment.features"
+local head = require "luma.experiment.head"
+local plan = require "luma.experiment.plan"
+local settings = require "luma.experiment.options"
+local sheets = require "luma.experiment.sheets"
+local State = require "luma.experiment.state"
+
+local files, json, store, system, text = luma.files, luma.json, luma.store, luma.core.system, luma.text
+
+local run = {}
+
+local function seconds_since(moment)
+  return (uv.hrtime() - moment) / 1e9
+end
+
+-- ---- features and heads ----
+
+-- Settings and inputs as one digest; threads change no number and are left out.
+local function digest(config, index, network)
+  local what = {}
+  for key, value in pairs(config) do what[key] = value end
+  what.threads, what.data, what.metadata = nil, nil, nil
+  return system.sha256(json.encode { settings = what, images = dataset.digest(index), weights = network.md5,
+    scale = network.scale, version = luma._VERSION })
+end
+
+-- Trains the head of one fold and predicts its test part; finished folds are
+-- read back.  Returns predictions, history, chosen epoch (and the net when not
+-- read back).
+local function one_fold(job, fold)
+  local tensors, info = job.state:load("fold-" .. fold.fold)
+  if tensors then
+    job.meter:add(job.config.epochs)
+    return info.predictions, info.history, info.chosen, tensors
+  end
+  local net, history, chosen = head.train({ config = job.config, index = job.index, features = job.features,
+    fold = fold.fold, train = fold.train, val = fold.val, choose = not job.config.faithful, meter = job.meter },
+    job.state, function(r) job.training = r end)
+  local predictions = json.list {}
+  if #fold.test > 0 then
+    local x <close> = job.features:plain(fold.test)
+    for k, p in ipairs(head.probabilities(net, x)) do
+      local row = job.index[fold.test[k]]
+      predictions[k] = { file = row.name, path = row.path, patient = row.patient, fold = fold.fold, p = p,
+        truth = job.index:encoder():encode(row.class), predicted = head.argmax(p) }
+    end
+  end
+  for _, row in ipairs(history) do row.fold = fold.fold end
+  job.training = nil
+  job.state:save("fold-" .. fold.fold, net:state(), { predictions = predictions, history = json.list(history),
+    chosen = chosen })
+  return predictions, history, chosen, net:state()
+end
+
+-- ---- what is said and written ----
+
+local function split_of(fold)
+  return { train = #fold.train, val = #fold.val, test = #fold.test, shared_patients = fold.shared_patients }
+end
+
+local function split_words(config)
+  local how = config.group and "Images of one patient stay in one part where patients are known."
+    or "Patients are not kept apart (the article's way)."
+  if config.folds > 0 then
+    return ("%d folds; each image is tested once, by a head that never saw it. %s The head that is kept was trained "
+      .. "on all images; the counts above are its own, except that test counts the images tested over all folds.")
+      :format(config.folds, how)
+  end
+  return how .. (config.faithful and " The test part served as validation, as in the article."
+    or " Test images are used once, at the end.")
+end
+
+local function data_record(job)
+  local counts, list = job.index:counts(), json.list {}
+  for i, class in ipairs(job.index.classes) do
+    local patients = job.index:patients(class)
+    list[i] = { class = class, images = counts[class], patients = patients > 0 and patients or nil }
+  end
+  return { words = dataset.words(job.config, job.index), found = job.index:report(), classes = list,
+    split_words = split_words(job.config) }
+end
+
+local function cautions(job)
+  local out = json.list {}
+  out[#out + 1] = job.network.warning
+  if job.config.weights == "none" then
+    out[#out + 1] = "The base has random weights: nothing is transferred (the article reports 0.5 to 0.6 for that)."
+  end
+  if job.network.model.note then out[#out + 1] = job.network.model.note end
+  if job.index:patients() == 0 then
+    out[#out + 1] = "Patients are unknown: images of one person may stand in several parts, and the numbers flatter."
+  end
+  return out
+end
+
+local function kept_words(config, chosen)
+  if config.faithful then return ("the last epoch (%d)"):format(chosen) end
+  return ("epoch %d, the one with the least validation loss"):format(chosen)
+end
+
+-- metrics.json: the contract of the main job, and what the report needs besides.
+local function record(job, results)
+  local config, numbers = job.config, results.numbers
+  local m = {
+    classes = json.list(job.index.classes), accuracy = numbers.accuracy, f1 = numbers.f1, auc = numbers.auc,
+    confusion = numbers.confusion, report = numbers.report, per_class = numbers.classes, n = numbers.n,
+    warnings = numbers.warnings, traps = evaluate.traps(numbers, job.index:counts(), job.index.classes),
+    split = split_of(job.folds[#job.folds]), seconds = job.seconds, seed = config.seed, threads = luma.threads(),
+    features = { images = job.features.total, width = job.features.width,
+      per_second = job.features.computed > 0 and job.features.computed / job.features.seconds or nil },
+    base = config.base, weights = job.network.weights, weights_md5 = job.network.md5, scale = job.network.scale,
+    scale_words = base.scalings[job.network.scale], faithful = config.faithful, generated = config.data == nil,
+    digest = job.digest, kept = kept_words(config, results.chosen), data = data_record(job), cautions = cautions(job),
+    version = ("%s, %s, %s"):format(luma._VERSION, luma.cpu_info().isa, luma.cpu_info().blas_config),
+    title = config.data and "COVID-19 on chest radiographs: a run of luma"
+      or "Opacities on phantom radiographs: a run of luma",
+    subtitle = ("preset %s, base %s, seed %d%s"):format(config.preset, config.base, config.seed,
+      config.faithful and ", faithful to the article" or ""),
+  }
+  if config.folds > 0 then
+    m.split.test, m.split.shared_patients, m.folds = numbers.n, 0, json.list {}
+    for k, fold in ipairs(job.folds) do
+      if fold.fold > 0 then
+        local f = results.by_fold[k]
+        m.folds[k] = { fold = k, split = split_of(fold), accuracy = f.accuracy, f1 = f.f1, auc = f.auc,
+          confusion = f.confusion }
+        m.split.shared_patients = m.split.shared_patients + fold.shared_patients
+      end
+    end
+    m.pooled = { accuracy = m.accuracy, f1 = m.f1, auc = m.auc, confusion = m.confusion }
+  end
+  return m
+end
+
+local function announce(job, m)
+  local say = job.say
+  say ""
+  say(m.report)
+  if m.folds then
+    for _, f in ipairs(m.folds) do
+      say(("fold %d   accuracy %.3f   AUC %.3f   (%d images)"):format(f.fold, f.accuracy.value, f.auc.value,
+        f.split.test))
+    end
+  end
+  local function line(name, v)
+    say(("%-9s %.3f   95 %% interval %.3f to %.3f"):format(name, v.value, v.lo, v.hi))
+  end
+  line("accuracy", m.accuracy)
+  line("AUC", m.auc)
+  for _, sentence in ipairs(m.traps) do say(sentence) end
+  for _, sentence in ipairs(m.warnings) do say(sentence) end
+  say(("%s: report.html, report.txt, metrics.json, predictions.csv, history.csv, plots/, sheets/"):format(
+    files.show(job.state.dir)))
+  say(("%s in all; %s"):format(text.duration(m.seconds.total), "not for clinical use"))
+end
+
+-- ---- the phases ----
+
+local function load(job)
+  job.where = "loading the images"
+  local index, seconds = dataset.load(job.config, job.state)
+  job.index, job.seconds.prepare = index, seconds
+  job.say(index:report())
+  local lines
+  job.folds, lines = plan.make(index, job.config)
+  for _, line in ipairs(lines) do job.say(line) end
+end
+
+local function compute(job)
+  job.where = "features"
+  job.network = base.open(job.config)
+  for _, sentence in ipairs(cautions(job)) do job.say("warning: " .. sentence) end
+  job.digest = digest(job.config, job.index, job.network)
+  job.state:bind(job.digest)
+  job.features = Features.new(job.network, job.config, job.network.scale, job.index, plan.trained(job.folds))
+  job.say(("base %s, weights %s, scaling %s; %d views of %d images"):format(job.network.name, job.network.weights,
+    job.network.scale, job.features.total, #job.index))
+  job.features:compute(job.state)
+  job.seconds.features = job.features.seconds
+  if job.features.computed > 0 then
+    job.say(("features: %d views in %s, %.1f a second"):format(job.features.computed,
+      text.duration(job.features.seconds), job.features.computed / job.features.seconds))
+  end
+end
+
+local function train(job)
+  job.where = "training"
+  local started = uv.hrtime()
+  local results = { predictions = {}, history = {}, by_fold = {} }
+  local meter <close> = luma.progress("training", job.config.epochs * #job.folds, { unit = "epochs" })
+  job.meter = meter
+  for k, fold in ipairs(job.folds) do
+    local predictions, history, chosen, net = one_fold(job, fold)
+    table.move(predictions, 1, #predictions, #results.predictions + 1, results.predictions)
+    table.move(history, 1, #history, #results.history + 1, results.history)
+    if #predictions > 0 then results.by_fold[k] = evaluate.numbers(predictions, job.index.classes) end
+    results.chosen, results.net = chosen, net
+  end
+  meter:done()
+  results.numbers = evaluate.numbers(results.predictions, job.index.classes)
+  job.seconds.train = seconds_since(started)
+  return results
+end
+
+local function leave(job, results)
+  job.where = "writing the report"
+  local state = job.state
+  local ok, message = store.save(state:path "head.safetensors", results.net, { base = job.config.base,
+    scale = job.network.scale, classes = json.encode(job.index.classes), version = luma._VERSION })
+  if not ok then error(message, 0) end
+  artefacts.write_history(state, results.history)
+  artefacts.write_predictions(state, results.predictions, job.index.classes)
+  local m = record(job, results)
+  m.sheets = sheets.write(state, job.index)
+  local drawn, why = artefacts.write_plots(state, { history = results.history, predictions = results.predictions,
+    numbers = results.numbers, classes = job.index.classes, faithful = job.config.faithful })
+  if not drawn then job.say("no plots: " .. why) end
+  job.seconds.total = job.before + seconds_since(job.started)
+  state:write("metrics.json", json.encode(m))
+  require("luma.report.run").write(artefacts.read(state.dir))
+  state:finish()
+  return m
+end
+
+-- Keeps everything that an interrupted run has computed.
+local function keep(job)
+  if job.features and job.features.x then job.features:save(job.state) end
+  head.save(job.training, job.state)
+  job.state:write("state/seconds", ("%.3f\n"):format(job.before + seconds_since(job.started)))
+end
+
+local function execute(job)
+  local config = job.config
+  if config.threads then luma.threads(config.threads) end
+  luma.seed(config.seed)
+  job.started, job.seconds = uv.hrtime(), {}
+  job.before = tonumber(files.read(job.state:path("state", "seconds")) or "") or 0
+  local ok, result = xpcall(function()
+    load(job)
+    compute(job)
+    return leave(job, train(job))
+  end, function(err)
+    return err
+  end)
+  if ok then
+    announce(job, result)
+    return 0
+  end
+  if result ~= luma.core.interrupt then error(result, 0) end
+  system.interrupt_clear()
+  keep(job)
+  job.state:close()
+  io.stderr:write(("luma: interrupted while %s; everything is kept, go on with: luma resume %s\n"):format(job.where,
+    files.show(job.state.dir)))
+  return 130
+end
+
+-- ---- the two doors ----
+
+local function first_line(config, say)
+  if not config.data then
+    say(("Generated data: %d phantom radiographs, no patient's image (give --data DIR for real ones)."):format(
+      config.phantoms))
+  end
+end
+
+--- A new run from what the command line gave; returns an exit code.
+function run.start(args, say)
+  local config = settings.resolve(args)
+  for _, key in ipairs { "data", "metadata" } do
+    if config[key] then config[key] = uv.fs_realpath(config[key]) or config[key] end
+  end
+  if config.weights ~= "none" and config.weights ~= "embedded" then
+    config.weights = uv.fs_realpath(config.weights) or config.weights
+  end
+  first_line(config, say)
+  local state <close> = State.create("covid", args.out, config)
+  say("run folder: " .. files.show(state.dir))
+  return execute { config = config, state = state, say = say }
+end
+
+--- Goes on with an interrupted run; returns an exit code.
+function run.resume(dir, say, threads)
+  local state <close> = State.open(dir)
+  if state:finished() then
+    say(files.show(dir) .. ": this run has ended; luma report makes its report again")
+    return 0
+  end
+  state.config.threads = threads or state.config.threads
+  first_line(state.config, say)
+  return execute { config = state.config, state = state, say = say }
+end
+
+return run

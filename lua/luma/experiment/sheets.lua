@@ -1,0 +1,61 @@
+--- Contact sheets: forty images of a class at a glance, as the article shows
+-- them (row A6), and for generated data the raw images beside the prepared.
+
+local luma = require "luma"
+local files, image = luma.files, luma.image
+
+local sheets = {}
+
+-- The article's words for its two classes; for others their name.
+local function title(class, classes)
+  local pair = #classes == 2 and (classes[1] == "COVID-19" or classes[2] == "COVID-19")
+  if class == "COVID-19" then return "Positive COVID-19 Cases" end
+  if pair and class:lower() == "normal" then return "Negative COVID-19 Cases" end
+  return class:sub(1, 1):upper() .. class:sub(2) .. " Cases"
+end
+
+local function load_all(rows, key)
+  local out = {}
+  for _, row in ipairs(rows) do
+    local x = image.load(row[key], "rgb")
+    if x then out[#out + 1] = x end
+  end
+  return out
+end
+
+local function close_all(list)
+  for _, x in ipairs(list) do x:close() end
+end
+
+-- One sheet as PNG bytes: 5 rows of 8 tiles under a title of 24 points, 720 wide.
+local function sheet(tiles, words)
+  local x <close> = image.sheet(tiles, 5, 8, { title = words })
+  return image.encode(x, "png")
+end
+
+--- Writes sheets/: one a class, and for rows with `raw` one a class of the raw
+-- images.  Returns file name -> caption.
+function sheets.write(state, index)
+  local ok, message = files.mkdir_p(state:path "sheets")
+  if not ok then error(message, 0) end
+  local captions = {}
+  for c, class in ipairs(index.classes) do
+    local rows = index:filter(function(row) return row.class == class end):head(40)
+    if #rows > 0 then
+      for _, kind in ipairs { { "path", "", "prepared" }, { "raw", "_raw", "before preparation" } } do
+        if rows[1][kind[1]] then
+          local tiles = load_all(rows, kind[1])
+          local name = ("class_%d%s.png"):format(c, kind[2])
+          if #tiles > 0 then
+            state:write(files.join("sheets", name), sheet(tiles, title(class, index.classes)))
+            captions[name] = ("%s, %s: the first %d."):format(class, kind[3], #tiles)
+          end
+          close_all(tiles)
+        end
+      end
+    end
+  end
+  return captions
+end
+
+return sheets
