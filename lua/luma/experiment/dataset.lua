@@ -35,7 +35,10 @@ end
 -- Phantoms: generated, prepared, read back.
 local function generated(config, state)
   local raw, prepared = state:path("data", "raw"), state:path("data", "prepared")
-  local drawn = checked(data.phantom { dir = raw, count = config.phantoms, seed = config.seed })
+  local meter <close> = luma.progress("drawing", config.phantoms, { unit = "images" })
+  local drawn = checked(data.phantom { dir = raw, count = config.phantoms, seed = config.seed,
+    progress = function(done) meter:add(done - meter.count) end })
+  meter:done()
   local rows, original = {}, {}
   for i, row in ipairs(drawn) do
     local normal = row.class:lower() == "normal"
@@ -45,7 +48,7 @@ local function generated(config, state)
       table = normal and "normal_xray_dataset" or "covid_dataset" }
     original[row.name] = row.path
   end
-  luma.prepare.run(rows, prepared, { name = "phantoms", faithful = config.faithful,
+  luma.prepare.run(rows, prepared, { name = "phantoms", faithful = config.faithful, size = config.size,
     progress = function(n) return luma.progress("preparing", n, { unit = "images" }) end })
   local index = checked(data.article(prepared, { normals = "all", metadata = files.join(raw, "metadata.csv") }))
   for _, row in ipairs(index) do row.raw = original[row.original] end

@@ -61,7 +61,7 @@ function settings.resolve(a)
     folds = a.folds and whole("folds", a.folds, 2, 100) or 0,
     batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
     rate = 1e-3, dropout = 0.5,
-    faithful = a.faithful or false,
+    faithful = a.faithful or false, size = 224,
     test = 0.2, val = a.faithful and 0 or 0.16,
     group = not a.faithful,
     augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotate = 20, shift = 0.2, flip = true },
