@@ -69,13 +69,14 @@ end
 local function features(self, path)
   local index = luma.data.Index({ { path = path, name = path, class = self.classes[1] } },
     { classes = self.classes })
-  local want = self.network.input
+  local want, row = self.network.input, nil
   for x in index:batches { size = 1, height = want.height, width = want.width, channels = want.channels,
     scale = self.scale } do
     local y <close> = self.network.forward(x)
     x:close()
-    return y:reshape(1, self.width):clone()
+    row = y:reshape(1, self.width):clone()
   end
+  return row
 end
 
 --- What the head says about one image file.
