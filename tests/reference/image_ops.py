@@ -58,5 +58,29 @@ def colors():
             "hsv": numbers(hsv), "saturated": numbers(sat)}
 
 
-json.dump({"warps": list(warps()), "colors": colors()}, sys.stdout, separators=(",", ":"))
+def keras():
+    """Keras's matrices: keras-preprocessing 1.1.0 (centre + 0.5) and HEAD (centre - 0.5, axes exchanged)."""
+    rng = np.random.default_rng(11)
+    for k in range(6):
+        h, w = int(rng.integers(5, 40)), int(rng.integers(5, 40))
+        theta, tx, ty = np.round(rng.uniform(-20, 20, 3), 3)
+        shear = round(float(rng.uniform(-10, 10)), 3) if k % 2 else 0.0
+        zx, zy = np.round(rng.uniform(0.8, 1.2, 2), 3) if k > 2 else (1.0, 1.0)
+        a, b = np.deg2rad(theta), np.deg2rad(shear)
+        m = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+        m = m @ np.array([[1, 0, tx], [0, 1, ty], [0, 0, 1]])
+        m = m @ np.array([[1, -np.sin(b), 0], [0, np.cos(b), 0], [0, 0, 1]]) @ np.diag([zx, zy, 1])
+        out = {}
+        for name, off in (("keras-1.1.0", 0.5), ("keras-head", -0.5)):
+            c = np.array([[1, 0, h / 2 + off], [0, 1, w / 2 + off], [0, 0, 1]])
+            t = c @ m @ np.linalg.inv(c)
+            if name == "keras-head":
+                t[[0, 1]] = t[[1, 0]]
+                t[:, [0, 1]] = t[:, [1, 0]]
+            out[name] = numbers(t[:2])
+        yield {"h": h, "w": w, "draws": {"theta": theta, "tx": tx, "ty": ty, "shear": shear, "zx": zx, "zy": zy},
+               "matrix": out}
+
+
+json.dump({"warps": list(warps()), "colors": colors(), "keras": list(keras())}, sys.stdout, separators=(",", ":"))
 print()
