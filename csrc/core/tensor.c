@@ -4,7 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/pool.h"
+#include "core/clones.h"
+#include "core/walk.h"
+
+enum { COPY_GRAIN = 1 << 17 }; /* elements a chunk */
 
 bool lm_tensor_new(lm_tensor *t, lm_dtype dtype, const lm_shape *shape, lm_err *e) {
   int64_t count, bytes;
@@ -115,7 +118,7 @@ void lm_tensor_expand(const lm_tensor *t, const lm_shape *s, lm_tensor *out) {
   *out = r;
 }
 
-/* ---- copy and convert: one row (the last dimension) at a time ---- */
+/* ---- copy and convert, row by row ---- */
 
 static inline uint8_t to_u8(double v) { /* NaN fails both comparisons and becomes 0 */
   return v >= 255.0 ? 255 : v > 0.0 ? (uint8_t)nearbyint(v) : 0;
@@ -126,16 +129,17 @@ static inline int32_t to_i32(double v) {
   return isnan(v) ? 0 : (int32_t)nearbyint(v);
 }
 
-typedef void (*row_fn)(const void *src, int64_t ss, void *dst, int64_t ds, int64_t n);
-
-#define ROW(name, S, D, convert)                                                    \
-  static void name(const void *src, int64_t ss, void *dst, int64_t ds, int64_t n) { \
-    const S *s = src;                                                               \
-    D *d = dst;                                                                     \
-    if (ss == 1 && ds == 1)                                                         \
-      for (int64_t i = 0; i < n; i++) d[i] = convert(s[i]);                         \
-    else                                                                            \
-      for (int64_t i = 0; i < n; i++) d[i * ds] = convert(s[i * ss]);               \
+#define ROW(name, S, D, convert)                                                        \
+  LM_CLONES static void name(const void *context, char *const p[LM_WALK_MAX],           \
+                             const int64_t stride[LM_WALK_MAX], int64_t n) {            \
+    (void)context;                                                                      \
+    D *d = (D *)(void *)p[0];                                                           \
+    const S *s = (const S *)(const void *)p[1];                                         \
+    const int64_t ds = stride[0], ss = stride[1];                                       \
+    if (ss == 1 && ds == 1)                                                             \
+      LM_IVDEP for (int64_t i = 0; i < n; i++) d[i] = convert(s[i]);                    \
+    else                                                                                \
+      for (int64_t i = 0; i < n; i++) d[i * ds] = convert(s[i * ss]);                   \
   }
 #define AS_F32(v) ((float)(v))
 #define AS_F64(v) ((double)(v))
@@ -158,61 +162,18 @@ ROW(i32_f64, int32_t, double, AS_F64)
 ROW(i32_u8, int32_t, uint8_t, U8_OF_I32)
 ROW(i32_i32, int32_t, int32_t, SAME)
 
-static const row_fn rows[LM_NDTYPE][LM_NDTYPE] = {
+static const lm_walk_row rows[LM_NDTYPE][LM_NDTYPE] = {
     [LM_F32] = {[LM_F32] = f32_f32, [LM_F64] = f32_f64, [LM_U8] = f32_u8, [LM_I32] = f32_i32},
     [LM_F64] = {[LM_F32] = f64_f32, [LM_F64] = f64_f64, [LM_U8] = f64_u8, [LM_I32] = f64_i32},
     [LM_U8] = {[LM_F32] = u8_f32, [LM_F64] = u8_f64, [LM_U8] = u8_u8, [LM_I32] = u8_i32},
     [LM_I32] = {[LM_F32] = i32_f32, [LM_F64] = i32_f64, [LM_U8] = i32_u8, [LM_I32] = i32_i32}};
 
-typedef struct {
-  const lm_tensor *src;
-  lm_tensor *dst;
-  row_fn row;
-  int64_t rows, len, per_chunk;
-} copy_work;
-
-static void copy_chunk(void *context, int64_t chunk, int worker) {
-  (void)worker;
-  const copy_work *w = context;
-  const lm_tensor *s = w->src, *d = w->dst;
-  const int rank = s->shape.rank, last = rank - 1;
-  const int64_t first = chunk * w->per_chunk, end = lm_min64(w->rows, first + w->per_chunk);
-  const int64_t s_size = lm_dtypes[s->dtype].size, d_size = lm_dtypes[d->dtype].size;
-  const int64_t s_step = rank > 0 ? s->stride[last] : 1, d_step = rank > 0 ? d->stride[last] : 1;
-  for (int64_t r = first; r < end; r++) {
-    int64_t rest = r, so = s->offset, to = d->offset;
-    for (int k = last - 1; k >= 0; k--) {
-      const int64_t i = rest % s->shape.size[k];
-      rest /= s->shape.size[k];
-      so += i * s->stride[k];
-      to += i * d->stride[k];
-    }
-    w->row((const char *)s->buffer->data + so * s_size, s_step,
-           (char *)d->buffer->data + to * d_size, d_step, w->len);
-  }
-}
-
 void lm_tensor_copy(const lm_tensor *src, lm_tensor *dst) {
   LM_ASSERT(lm_shape_equal(&src->shape, &dst->shape));
-  lm_tensor s = *src, d = *dst;
-  const int64_t count = lm_tensor_count(&s);
-  if (count == 0) return;
-  if (lm_tensor_contiguous(&s) && lm_tensor_contiguous(&d)) {
-    if (s.dtype == d.dtype) {
-      memmove(lm_tensor_data(&d), lm_tensor_data(&s), (size_t)lm_tensor_bytes(&s));
-      return;
-    }
-    const lm_shape flat = {.rank = 2, .size = {lm_ceil_div(count, 1 << 14), 1 << 14}};
-    if (count % (1 << 14) == 0) { /* long rows whatever the last dimension is */
-      lm_tensor_reshape(&s, &flat, &s, NULL);
-      lm_tensor_reshape(&d, &flat, &d, NULL);
-    }
-  }
-  copy_work w = {.src = &s, .dst = &d, .row = rows[s.dtype][d.dtype]};
-  w.len = s.shape.rank > 0 ? s.shape.size[s.shape.rank - 1] : 1;
-  w.rows = count / w.len;
-  w.per_chunk = lm_max64(1, (1 << 18) / w.len);
-  lm_parallel(lm_ceil_div(w.rows, w.per_chunk), copy_chunk, &w);
+  if (lm_tensor_count(src) == 0 || lm_tensor_same_view(src, dst)) return;
+  lm_walk w;
+  lm_walk_plan(&w, 2, (const lm_tensor *const[]){dst, src});
+  lm_walk_run(&w, COPY_GRAIN, rows[src->dtype][dst->dtype], NULL);
 }
 
 void lm_tensor_fill(lm_tensor *dst, double value) {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/clones.h"
-#include "kern/walk.h"
+#include "core/walk.h"
 
 /* Elements a chunk: about 20 us of plain arithmetic, 100 us of pow. */
 enum { GRAIN_LIGHT = 1 << 16, GRAIN_HEAVY = 1 << 13 };
@@ -21,25 +21,41 @@ static inline float power_of_two(int32_t n) { /* -126..127 */
 
 /* exp: x = n ln 2 + r with |r| <= 0.35, then the Taylor polynomial of degree
  * 7 (error 6e-9) times 2^n in two factors, so that subnormals come out. */
-static inline float own_exp(float v) {
-  float x = v > 89.0f ? 89.0f : v;
-  x = x < -104.0f ? -104.0f : x;
+static inline float exp_parts(float x, int32_t *n) { /* -> e^r - 1 */
   const float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-  const float n = shifted - 12582912.0f;
+  const float whole = shifted - 12582912.0f;
   uint32_t bits;
   memcpy(&bits, &shifted, sizeof bits);
-  const int32_t i = (int32_t)(bits - 0x4B400000u);
-  float r = x - n * 0.693359375f; /* ln 2 in two parts; the product with n is exact */
-  r = r + n * 2.12194440e-4f;
+  *n = (int32_t)(bits - 0x4B400000u);
+  float r = x - whole * 0.693359375f; /* ln 2 in two parts; the product is exact */
+  r = r + whole * 2.12194440e-4f;
   float p = 1.0f / 5040.0f;
   p = p * r + 1.0f / 720.0f;
   p = p * r + 1.0f / 120.0f;
   p = p * r + 1.0f / 24.0f;
   p = p * r + 1.0f / 6.0f;
   p = p * r + 0.5f;
-  p = p * r * r + r;
-  const int32_t half = i >> 1;
-  return (1.0f + p) * power_of_two(half) * power_of_two(i - half);
+  return p * r * r + r;
+}
+
+static inline float own_exp(float v) {
+  float x = v > 89.0f ? 89.0f : v;
+  x = x < -104.0f ? -104.0f : x;
+  int32_t n;
+  const float p = exp_parts(x, &n);
+  const int32_t half = n >> 1;
+  return (1.0f + p) * power_of_two(half) * power_of_two(n - half);
+}
+
+/* tanh = m / (m + 2) with m = e^2|x| - 1 = (2^n - 1) + 2^n (e^r - 1), which
+ * loses nothing near 0. */
+static inline float own_tanh(float v) {
+  float x = v < 0.0f ? -2.0f * v : 2.0f * v;
+  x = x > 40.0f ? 40.0f : x;
+  int32_t n;
+  const float p = exp_parts(x, &n), scale = power_of_two(n);
+  const float m = (scale - 1.0f) + scale * p, t = m / (m + 2.0f);
+  return v < 0.0f ? -t : t;
 }
 
 /* exp(-|x|) never overflows; either branch keeps full relative precision. */
@@ -214,7 +230,7 @@ FLOATS(log, logf(a), log(a))
 FLOATS(log1p, log1pf(a), log1p(a))
 FLOATS(sin, sinf(a), sin(a))
 FLOATS(cos, cosf(a), cos(a))
-FLOATS(tanh, tanhf(a), tanh(a))
+FLOATS(tanh, own_tanh(a), tanh(a))
 FLOATS(sigmoid, own_sigmoid(a), own_sigmoid_f64(a))
 FLOATS(floor, floorf(a), floor(a))
 FLOATS(ceil, ceilf(a), ceil(a))

@@ -224,6 +224,23 @@ static lm_dtype result_dtype(lm_reduce_op op, lm_dtype x) {
   return x;
 }
 
+/* Appends dimensions from..to-1 of t to out, those that lie end to end as one. */
+static void merge_dims(const lm_tensor *t, int from, int to, lm_tensor *out) {
+  const int first = out->shape.rank;
+  for (int d = from; d < to; d++) {
+    const int at = out->shape.rank - 1;
+    if (t->shape.size[d] == 1) continue;
+    if (at >= first && out->stride[at] == t->stride[d] * t->shape.size[d]) {
+      out->shape.size[at] *= t->shape.size[d];
+      out->stride[at] = t->stride[d];
+    } else {
+      out->shape.size[at + 1] = t->shape.size[d];
+      out->stride[at + 1] = t->stride[d];
+      out->shape.rank++;
+    }
+  }
+}
+
 bool lm_reduce_plan(lm_reduce *r, lm_reduce_op op, const lm_tensor *x, unsigned dims, lm_err *e) {
   *r = (lm_reduce){.op = op, .dtype = result_dtype(op, x->dtype), .kept = 1, .reduced = 1};
   const int rank = x->shape.rank;
@@ -250,10 +267,17 @@ bool lm_reduce_plan(lm_reduce *r, lm_reduce_op op, const lm_tensor *x, unsigned 
   if (r->dtype == LM_I32 && (op == LM_ARGMIN || op == LM_ARGMAX) && r->reduced > INT32_MAX)
     return lm_fail_arg(e, 1, LM_E_SHAPE, "%s: places do not fit i32",
                        lm_shape_text(&x->shape, text));
-  lm_tensor_permute(x, order, &r->x);
-  const int last = r->kept_rank - 1;
-  const bool columns = last >= 0 && r->kept_rank < rank && r->x.stride[last] == 1 &&
-                       r->x.shape.size[last] >= 8 && r->x.stride[rank - 1] != 1;
+  lm_tensor moved;
+  lm_tensor_permute(x, order, &moved);
+  r->x = moved;
+  r->x.shape.rank = 0;
+  merge_dims(&moved, 0, r->kept_rank, &r->x);
+  const int kept_dims = r->x.shape.rank;
+  merge_dims(&moved, r->kept_rank, rank, &r->x);
+  r->kept_rank = kept_dims;
+  const int last = kept_dims - 1, inner = r->x.shape.rank - 1;
+  const bool columns = last >= 0 && inner > last && r->x.stride[last] == 1 &&
+                       r->x.shape.size[last] >= 8 && r->x.stride[inner] != 1;
   r->block = columns ? lm_min64(BLOCK, r->x.shape.size[last]) : 0;
   r->blocks = columns ? lm_ceil_div(r->x.shape.size[last], r->block) : 0;
   /* Few outputs of many elements each: cut the reduced side as well. */

@@ -1,5 +1,5 @@
 /* walk.c: planning and running a walk over several views. */
-#include "kern/walk.h"
+#include "core/walk.h"
 
 #include "core/pool.h"
 
