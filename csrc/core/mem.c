@@ -6,6 +6,7 @@
 #include "core/mem.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,6 +28,7 @@ _Static_assert(sizeof(block_header) <= HEADER, "the header must fit before the d
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lm_mem account;
+static int64_t held, held_peak; /* as live and peak, in whole blocks: what the cache goes by */
 static int64_t fail_countdown;
 static bool fail_forever;
 
@@ -34,15 +36,54 @@ static bool fail_forever;
 static block_header *cache[CACHE_SLOTS];
 static int cache_count;
 
+/* Three quarters of the machine, or of what the control group allows. */
 static int64_t machine_limit(void) {
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
-  if (pages <= 0 || page <= 0) return INT64_MAX;
-  return (int64_t)pages * page / 4 * 3;
+  int64_t bytes = pages > 0 && page > 0 ? (int64_t)pages * page : INT64_MAX;
+  FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+  if (f != NULL) {
+    long long most;
+    if (fscanf(f, "%lld", &most) == 1 && most > 0 && most < bytes) bytes = most;
+    fclose(f);
+  }
+  return bytes / 4 * 3;
+}
+
+/* Large blocks come straight from the system, so that giving one back gives
+ * its pages back; those of several megabytes lie on huge-page boundaries.
+ * Debug builds use malloc throughout, where sanitizers see the edges. */
+static void *system_new(int64_t block) {
+#ifndef LUMA_DEBUG
+  if (block >= CACHE_MIN) {
+    const int64_t align = block >= 2 * HUGE_PAGE ? HUGE_PAGE : 0;
+    char *p = mmap(NULL, (size_t)(block + align), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    if (align == 0) return p;
+    const int64_t before = (align - (int64_t)((uintptr_t)p % HUGE_PAGE)) % align;
+    if (before > 0) munmap(p, (size_t)before);
+    if (align > before) munmap(p + before + block, (size_t)(align - before));
+    madvise(p + before, (size_t)block, MADV_HUGEPAGE);
+    return p + before;
+  }
+#endif
+  void *p = NULL;
+  return posix_memalign(&p, 64, (size_t)block) == 0 ? p : NULL;
+}
+
+static void system_free(block_header *h) {
+#ifndef LUMA_DEBUG
+  if (h->block >= CACHE_MIN) {
+    munmap(h, (size_t)h->block);
+    return;
+  }
+#endif
+  free(h);
 }
 
 static void cache_drop(int i) {
   account.cached -= cache[i]->block;
-  free(cache[i]);
+  system_free(cache[i]);
   memmove(&cache[i], &cache[i + 1], (size_t)(cache_count - i - 1) * sizeof cache[0]);
   cache_count--;
 }
@@ -66,10 +107,10 @@ static block_header *cache_take(int64_t block) {
  * doubles the footprint of a program. */
 static void cache_put(block_header *h) {
   while (cache_count > 0 &&
-         (cache_count == CACHE_SLOTS || account.live + account.cached + h->block > account.peak))
+         (cache_count == CACHE_SLOTS || held + account.cached + h->block > held_peak))
     cache_drop(0);
-  if (account.live + h->block > account.peak) {
-    free(h);
+  if (held + h->block > held_peak) {
+    system_free(h);
     return;
   }
   cache[cache_count++] = h;
@@ -89,24 +130,37 @@ static bool injected_failure(void) {
 static block_header *block_new(int64_t block) {
   block_header *h = cache_take(block);
   if (h != NULL) return h;
-  const size_t align = block >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
-  void *p = NULL;
-  if (posix_memalign(&p, align, (size_t)block) != 0) return NULL;
-  if (align == HUGE_PAGE) madvise(p, (size_t)block, MADV_HUGEPAGE);
-  h = p;
-  h->block = block;
+  /* A new block must not come on top of a full cache. */
+  while (cache_count > 0 && held + block + account.cached > held_peak) cache_drop(0);
+  h = system_new(block);
+  if (h != NULL) h->block = block;
   return h;
+}
+
+/* A fork must not copy the lock while another thread holds it. */
+static void before_fork(void) {
+  pthread_mutex_lock(&lock);
+}
+static void after_fork(void) {
+  pthread_mutex_unlock(&lock);
+}
+static void first_use(void) { /* the lock is held */
+  if (account.limit != 0) return;
+  account.limit = machine_limit();
+  pthread_atfork(before_fork, after_fork, after_fork);
 }
 
 lm_buffer *lm_buffer_new(int64_t bytes, lm_err *e) {
   int64_t block;
-  if (bytes < 0 || !lm_add(bytes, HEADER + GUARD, &block) || !lm_add(block, 63, &block)) {
+  if (bytes < 0 || !lm_add(bytes, HEADER + GUARD, &block)) {
     lm_fail(e, LM_E_MEMORY, "not enough memory: %lld bytes asked for", (long long)bytes);
     return NULL;
   }
-  block &= ~(int64_t)63;
+  const int64_t unit = block >= CACHE_MIN ? 4096 : 64;
+  if (!lm_add(block, unit - 1, &block)) block = INT64_MAX; /* refused below */
+  block &= ~(unit - 1);
   pthread_mutex_lock(&lock);
-  if (account.limit == 0) account.limit = machine_limit();
+  first_use();
   block_header *h = NULL;
   if (!injected_failure() && bytes <= account.limit - account.live) {
     h = block_new(block);
@@ -126,6 +180,8 @@ lm_buffer *lm_buffer_new(int64_t bytes, lm_err *e) {
   account.live += bytes;
   account.buffers++;
   if (account.live > account.peak) account.peak = account.live;
+  held += h->block;
+  if (held > held_peak) held_peak = held;
   pthread_mutex_unlock(&lock);
   h->pub = (lm_buffer){.data = (char *)h + HEADER, .bytes = bytes, .refs = 1, .version = 0};
 #ifdef LUMA_DEBUG
@@ -149,17 +205,18 @@ void lm_buffer_release(lm_buffer *b) {
   block_header *h = (block_header *)b;
   pthread_mutex_lock(&lock);
   account.live -= b->bytes;
+  held -= h->block;
   account.buffers--;
   if (h->block >= CACHE_MIN)
     cache_put(h);
   else
-    free(h);
+    system_free(h);
   pthread_mutex_unlock(&lock);
 }
 
 lm_mem lm_mem_stats(void) {
   pthread_mutex_lock(&lock);
-  if (account.limit == 0) account.limit = machine_limit();
+  first_use();
   const lm_mem m = account;
   pthread_mutex_unlock(&lock);
   return m;
@@ -168,12 +225,14 @@ lm_mem lm_mem_stats(void) {
 void lm_mem_reset_peak(void) {
   pthread_mutex_lock(&lock);
   account.peak = account.live;
+  held_peak = held;
   while (cache_count > 0) cache_drop(0);
   pthread_mutex_unlock(&lock);
 }
 
 void lm_mem_set_limit(int64_t bytes) {
   pthread_mutex_lock(&lock);
+  first_use();
   account.limit = bytes > 0 ? bytes : machine_limit();
   pthread_mutex_unlock(&lock);
 }

@@ -29,7 +29,7 @@ typedef struct {
   int64_t peak;    /* highest live since start or lm_mem_reset_peak */
   int64_t buffers; /* number of live buffers */
   int64_t cached;  /* bytes kept for reuse, free to be given back */
-  int64_t limit;   /* budget in bytes; 0 = three quarters of the machine */
+  int64_t limit;   /* budget in bytes; 0 = three quarters of the machine or control group */
 } lm_mem;
 
 lm_mem lm_mem_stats(void);

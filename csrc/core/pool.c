@@ -17,7 +17,8 @@ struct lm_job {
   lm_chunk_fn fn;
   void *context;
   int64_t count, next, running;
-  bool cut; /* interrupted before every chunk ran */
+  int generation; /* of the process that started it */
+  bool cut;       /* interrupted before every chunk ran */
   struct lm_job *link;
 };
 typedef struct lm_job task;
@@ -27,23 +28,26 @@ static pthread_cond_t work_waits = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t task_moves = PTHREAD_COND_INITIALIZER;
 static task *foreground, *background; /* tasks with unclaimed chunks */
 static pthread_t threads[LM_MAX_THREADS];
-static int wanted;  /* threads in use, the caller included; 0 = not decided yet */
-static int created; /* worker threads alive */
-static volatile sig_atomic_t interrupt_flag;
-static volatile sig_atomic_t interrupt_held; /* nested holds */
-static _Thread_local int worker_id = -1;     /* >= 0 inside a chunk or on a worker */
+static int wanted;         /* threads in use, the caller included; 0 = not decided yet */
+static int created;        /* worker threads alive */
+static int generation;     /* counts forks: a child's parent's jobs are lost to it */
+static int interrupt_flag; /* atomic: set by signal handlers, read by every thread */
+static int interrupt_held; /* atomic: nested holds */
+static _Thread_local int worker_id = -1; /* >= 0 inside a chunk or on a worker */
 
 void lm_interrupt_set(void) {
-  interrupt_flag = 1;
+  __atomic_store_n(&interrupt_flag, 1, __ATOMIC_RELAXED);
 }
 void lm_interrupt_clear(void) {
-  interrupt_flag = 0;
+  __atomic_store_n(&interrupt_flag, 0, __ATOMIC_RELAXED);
 }
 void lm_interrupt_hold(bool on) {
-  if (on || interrupt_held > 0) interrupt_held = interrupt_held + (on ? 1 : -1);
+  const int now = __atomic_load_n(&interrupt_held, __ATOMIC_RELAXED); /* one thread holds */
+  if (on || now > 0) __atomic_store_n(&interrupt_held, now + (on ? 1 : -1), __ATOMIC_RELAXED);
 }
 bool lm_interrupted(void) {
-  return interrupt_flag != 0 && interrupt_held == 0;
+  return __atomic_load_n(&interrupt_flag, __ATOMIC_RELAXED) != 0 &&
+         __atomic_load_n(&interrupt_held, __ATOMIC_RELAXED) == 0;
 }
 
 static void list_append(task **list, task *t) {
@@ -106,6 +110,7 @@ static void reset_in_child(void) {
   pthread_cond_init(&task_moves, NULL);
   foreground = background = NULL;
   created = 0;
+  generation++;
 }
 
 /* CPUs the cgroup lets us use at once (v2 cpu.max), or a large number. */
@@ -171,7 +176,7 @@ bool lm_parallel(int64_t count, lm_chunk_fn fn, void *context) {
   }
   pthread_mutex_lock(&lock);
   ensure_workers();
-  task t = {.fn = fn, .context = context, .count = count};
+  task t = {.fn = fn, .context = context, .count = count, .generation = generation};
   list_append(&foreground, &t);
   pthread_cond_broadcast(&work_waits);
   while (t.next < t.count) run_chunk(&foreground, &t, 0);
@@ -192,6 +197,7 @@ lm_job *lm_job_start(int64_t count, lm_chunk_fn fn, void *context, lm_err *e) {
   if (count > 0) {
     pthread_mutex_lock(&lock);
     ensure_workers();
+    t->generation = generation;
     list_append(&background, t);
     pthread_cond_broadcast(&work_waits);
     pthread_mutex_unlock(&lock);
@@ -201,15 +207,19 @@ lm_job *lm_job_start(int64_t count, lm_chunk_fn fn, void *context, lm_err *e) {
 
 bool lm_job_done(const lm_job *job) {
   pthread_mutex_lock(&lock);
-  const bool done = finished(job);
+  const bool done = finished(job) || job->generation != generation;
   pthread_mutex_unlock(&lock);
   return done;
 }
 
 bool lm_job_wait(lm_job *job) {
   pthread_mutex_lock(&lock);
-  while (job->next < job->count) run_chunk(&background, job, 0);
-  while (!finished(job)) pthread_cond_wait(&task_moves, &lock);
+  if (job->count > 0 && job->generation != generation) { /* its workers stayed in the parent */
+    job->cut = true;
+  } else {
+    while (job->next < job->count) run_chunk(&background, job, 0);
+    while (!finished(job)) pthread_cond_wait(&task_moves, &lock);
+  }
   pthread_mutex_unlock(&lock);
   const bool whole = !job->cut;
   free(job);

@@ -27,7 +27,8 @@ bool lm_parallel(int64_t count, lm_chunk_fn fn, void *context);
 typedef struct lm_job lm_job;
 lm_job *lm_job_start(int64_t count, lm_chunk_fn fn, void *context, lm_err *e);
 bool lm_job_done(const lm_job *job);
-/* Helps to finish the job, frees it; false when interrupted.  context is free
+/* Helps to finish the job, frees it; false when interrupted, or in a forked
+ * child of the process that started it.  context is free
  * to go afterwards.  Exactly once a job. */
 bool lm_job_wait(lm_job *job);
 

@@ -21,7 +21,7 @@ static inline float power_of_two(int32_t n) { /* -126..127 */
 
 /* exp: x = n ln 2 + r with |r| <= 0.35, then the Taylor polynomial of degree
  * 7 (error 6e-9) times 2^n in two factors, so that subnormals come out. */
-static inline float exp_parts(float x, int32_t *n) { /* -> e^r - 1 */
+static inline float exp_parts(float x, int32_t *n) {   /* -> e^r - 1 */
   const float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
   const float whole = shifted - 12582912.0f;
   uint32_t bits;

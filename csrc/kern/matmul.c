@@ -11,6 +11,7 @@
 static bool readable(const lm_tensor *t, int64_t rows, int64_t cols, bool *transposed) {
   const int64_t rs = t->stride[t->shape.rank - 2], cs = t->stride[t->shape.rank - 1];
   *transposed = false;
+  if (rs > INT32_MAX || cs > INT32_MAX) return false; /* BLAS counts in 32 bits */
   if ((cs == 1 || cols <= 1) && (rows <= 1 || rs >= lm_max64(1, cols))) return true;
   *transposed = true;
   return (rs == 1 || rows <= 1) && (cols <= 1 || cs >= lm_max64(1, rows));

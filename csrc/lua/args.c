@@ -101,17 +101,17 @@ int64_t luma_checkindex(lua_State *L, int arg, int64_t n) {
 lm_shape luma_checkshape(lua_State *L, int arg) {
   lm_shape s = {0};
   const bool table = lua_istable(L, arg);
-  const int64_t rank = table ? luaL_len(L, arg) : lm_max64(0, lua_gettop(L) - arg + 1);
+  const int64_t rank = table ? (int64_t)lua_rawlen(L, arg) : lm_max64(0, lua_gettop(L) - arg + 1);
   if (rank > LM_MAXRANK)
     luma_argerror(L, arg, "at most %d dimensions, got %lld", LM_MAXRANK, (long long)rank);
   for (int d = 0; d < rank; d++) {
     int exact;
     if (table)
-      lua_geti(L, arg, d + 1);
+      lua_rawgeti(L, arg, d + 1);
     else
       lua_pushvalue(L, arg + d);
     const lua_Integer n = lua_tointegerx(L, -1, &exact);
-    if (!exact || n < 0)
+    if (!exact || n < 0 || lua_type(L, -1) != LUA_TNUMBER)
       luma_argerror(L, arg, "size %d of the shape must be a whole number >= 0, got %s", d + 1,
                     luaL_tolstring(L, -1, NULL));
     s.size[d] = n;
@@ -137,7 +137,8 @@ lm_dtype luma_optdtype(lua_State *L, int arg, lm_dtype absent) {
 
 static bool option(lua_State *L, int arg, const char *key) {
   if (lua_isnoneornil(L, arg)) return false;
-  if (lua_getfield(L, arg, key) != LUA_TNIL) return true;
+  lua_pushstring(L, key); /* raw: no metamethod runs between check and use */
+  if (lua_rawget(L, arg) != LUA_TNIL) return true;
   lua_pop(L, 1);
   return false;
 }

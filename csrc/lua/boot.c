@@ -21,13 +21,15 @@ static int l_boot(lua_State *L) {
   if (lua_toboolean(L, 1)) {
     for (int i = 0; i < 2; i++)
       if (ours[i]) unsetenv(names[i]);
+    ours[0] = ours[1] = 0;
     if (threads_before != NULL) setenv(names[1], threads_before, 1);
     return 0;
   }
   const char *core = lm_cpu_blas_core();
-  if (core != NULL && getenv(names[0]) == NULL) ours[0] = setenv(names[0], core, 0) == 0;
+  ours[0] = core != NULL && getenv(names[0]) == NULL && setenv(names[0], core, 0) == 0;
   const char *before = getenv(names[1]);
-  if (before != NULL && threads_before == NULL) threads_before = strdup(before);
+  free(threads_before);
+  threads_before = before != NULL ? strdup(before) : NULL;
   ours[1] = before == NULL;
   setenv(names[1], "1", 1);
   return 0;

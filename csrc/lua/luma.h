@@ -117,6 +117,8 @@ const char *luma_opname(lua_State *L);
 
 /* ---- module ---- */
 
+/* x:close() and __close. */
+int luma_close(lua_State *L);
 /* __index: upvalues are the method table and the op `get`. */
 int luma_index(lua_State *L);
 

@@ -286,10 +286,9 @@ static int l_is_tensor(lua_State *L) {
 }
 
 static int l_close(lua_State *L) {
-  lm_tensor *t = luma_totensor(L, 1);
+  const lm_tensor *t = luma_totensor(L, 1);
   if (t == NULL) luma_checktensor(L, 1);
-  lm_tensor_close(t);
-  return 0;
+  return luma_close(L);
 }
 
 static int l_tostring(lua_State *L) {

@@ -26,9 +26,19 @@ static void on_signal(int number) {
   lm_interrupt_set();
 }
 
+enum { HOOK_COUNT = 10000 }; /* instructions between two looks at the flag */
+static int swallowed;        /* sentinels raised by the hook since the flag was cleared */
+
+/* A loop around pcall could swallow the sentinel for ever, when the look
+ * always falls inside the pcall.  From the third time on the hook looks at
+ * every instruction, so the loop itself is interrupted as well. */
 static void on_count(lua_State *L, lua_Debug *ar) {
   (void)ar;
-  if (!lm_interrupted()) return;
+  if (!lm_interrupted()) {
+    if (lua_gethookcount(L) != HOOK_COUNT) lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
+    return;
+  }
+  if (++swallowed >= 3) lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, "luma.interrupt");
   lua_error(L);
 }
@@ -51,7 +61,7 @@ static int l_watch_interrupts(lua_State *L) {
     watching = false;
   }
   if (on)
-    lua_sethook(L, on_count, LUA_MASKCOUNT, 10000);
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
   else
     lua_sethook(L, NULL, 0, 0);
   return 0;
@@ -65,6 +75,7 @@ static int l_interrupted(lua_State *L) {
 static int l_interrupt_clear(lua_State *L) {
   lua_pushboolean(L, lm_interrupted());
   lm_interrupt_clear();
+  swallowed = 0;
   return 1;
 }
 

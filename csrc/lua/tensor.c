@@ -6,12 +6,24 @@
  * collection and sets the limit to twice what survived (at least 64 MiB).  It
  * does so only after the new userdata is anchored on the stack. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lua/luma.h"
 
 enum { COLLECT_MIN = 64 << 20 };
-static int64_t collect_limit = COLLECT_MIN; /* a hint: shared by states on purpose */
+static int64_t collect_limit = COLLECT_MIN; /* a hint: shared by states on purpose; atomic */
+
+/* LUMA_TORTURE=1: a full collection at every new tensor, so that whatever is
+ * not anchored goes away at once. */
+static bool torture(void) {
+  static int known = -1;
+  if (known < 0) {
+    const char *wish = getenv("LUMA_TORTURE");
+    known = wish != NULL && strcmp(wish, "1") == 0;
+  }
+  return known;
+}
 
 lm_tensor *luma_totensor(lua_State *L, int idx) {
   return luaL_testudata(L, idx, LUMA_TENSOR);
@@ -66,9 +78,10 @@ static luma_tensor *push_closed(lua_State *L) {
 lm_tensor *luma_newtensor(lua_State *L, lm_dtype dtype, const lm_shape *shape) {
   luma_tensor *u = push_closed(L);
   lm_err err;
-  if (lm_mem_stats().live > collect_limit) {
+  if (torture() || lm_mem_stats().live > __atomic_load_n(&collect_limit, __ATOMIC_RELAXED)) {
     lua_gc(L, LUA_GCCOLLECT);
-    collect_limit = lm_max64(COLLECT_MIN, 2 * lm_mem_stats().live);
+    const int64_t next = lm_max64(COLLECT_MIN, 2 * lm_mem_stats().live);
+    __atomic_store_n(&collect_limit, next, __ATOMIC_RELAXED);
   }
   if (!lm_tensor_new(&u->t, dtype, shape, &err)) {
     if (err.code == LM_E_MEMORY) lua_gc(L, LUA_GCCOLLECT);
@@ -105,10 +118,18 @@ void luma_touch(lm_tensor *t) {
 
 /* ---- metamethods ---- */
 
-static int tensor_close(lua_State *L) { /* __gc and __close: safe to run twice */
+static int tensor_gc(lua_State *L) { /* safe to run twice */
   lm_tensor *t = luma_totensor(L, 1);
   if (t != NULL) lm_tensor_close(t);
   return 0;
+}
+
+/* A finalizer may run in the middle of an op, whenever Lua allocates.  If it
+ * closed a tensor that the op is reading, the op would read freed memory; so
+ * inside finalizers (where lua_gc answers -1) closing is left to the collector. */
+int luma_close(lua_State *L) {
+  if (lua_gc(L, LUA_GCCOUNT) < 0) return 0;
+  return tensor_gc(L);
 }
 
 static int tensor_len(lua_State *L) {
@@ -136,7 +157,7 @@ int luma_index(lua_State *L) { /* x.name or x[i] */
 void luma_open_tensor(lua_State *L) {
   luaL_newmetatable(L, LUMA_TENSOR);
   static const luaL_Reg meta[] = {
-      {"__gc", tensor_close}, {"__close", tensor_close}, {"__len", tensor_len}, {NULL, NULL}};
+      {"__gc", tensor_gc}, {"__close", luma_close}, {"__len", tensor_len}, {NULL, NULL}};
   luaL_setfuncs(L, meta, 0);
   lua_pushliteral(L, "luma.Tensor");
   lua_setfield(L, -2, "__metatable"); /* getmetatable(x) shows the name, not the table */
