@@ -54,15 +54,20 @@ end
 
 local function script(self, format)
   local t = self.theme
+  local width, height = self.width, self.height
+  if format == "svg" and t == themes.dark then -- in a page the page sets the colours, and lines may be flatter
+    t, height = themes.light, math.min(height, 420)
+    width = math.min(width, 600)
+  end
   local terminal = format == "png"
-    and ("pngcairo noenhanced size %d,%d font 'DejaVu Sans,%d' background rgb '%s'"):format(self.width, self.height,
-      math.max(11, self.height // 50), t.back)
+    and ("pngcairo noenhanced size %d,%d font 'DejaVu Sans,%d' background rgb '%s'"):format(width, height,
+      math.max(11, height // 50), t.back)
     or ("svg noenhanced size %d,%d dynamic font 'sans-serif,12'"):format(self.width, self.height)
   local out = {
     "set encoding utf8", "set terminal " .. terminal,
     ("set border 3 lc rgb '%s'"):format(t.ink), ("set tics nomirror out textcolor rgb '%s'"):format(t.ink),
     ("set grid lc rgb '%s' lw 0.6 dt 1"):format(t.grid), ("set key textcolor rgb '%s' samplen 2"):format(t.ink),
-    ("set title textcolor rgb '%s' font ',%d'"):format(t.ink, math.max(15, self.height // 40)),
+    ("set title textcolor rgb '%s' font ',%d'"):format(t.ink, math.max(15, height // 40)),
     ("set xlabel textcolor rgb '%s'"):format(t.ink), ("set ylabel textcolor rgb '%s'"):format(t.ink),
     "set lmargin 9", "set rmargin 3",
   }
@@ -80,7 +85,7 @@ local function embeddable(svg, self)
   svg = svg:gsub("^.-<svg", "<svg", 1):gsub("<desc>.-</desc>", ""):gsub("<title>.-</title>", "")
   svg = svg:gsub('id="', 'id="' .. prefix):gsub("id='", "id='" .. prefix):gsub("url%(#", "url(#" .. prefix)
     :gsub("href='#", "href='#" .. prefix):gsub('href="#', 'href="#' .. prefix)
-  local r, g, b = self.theme.ink:match "#(%x%x)(%x%x)(%x%x)"
+  local r, g, b = themes.light.ink:match "#(%x%x)(%x%x)(%x%x)"
   local ink = ("rgb%%(%%s*%d,%%s*%d,%%s*%d%%)"):format(tonumber(r, 16), tonumber(g, 16), tonumber(b, 16))
   svg = svg:gsub(ink, "currentColor"):gsub("black", "currentColor")
   return (svg:gsub("<svg", ('<svg role="img" aria-label="%s"'):format(text.html(self.title or "plot")), 1))

@@ -9,20 +9,20 @@ local evaluate = {}
 -- @return accuracy, f1, auc, confusion, report, and per-class rows, as metrics.json has them
 function evaluate.numbers(predictions, classes)
   local y, said, p = {}, {}, {}
-  for i, one in ipairs(predictions) do y[i], said[i], p[i] = one.truth, one.predicted, one.p end
-  local ids = {}
-  for c = 1, #classes do ids[c] = c end
-  local text, scores = metrics.classification_report(y, said, { labels = ids, names = classes })
+  for i, one in ipairs(predictions) do
+    y[i], said[i], p[i] = classes[one.truth], classes[one.predicted], one.p
+  end
+  local text, scores = metrics.classification_report(y, said, { labels = classes })
   local _, correct, n = metrics.accuracy(y, said)
-  local out = { report = text, confusion = (metrics.confusion_matrix(y, said, { labels = ids })), n = n,
+  local out = { report = text, confusion = (metrics.confusion_matrix(y, said, { labels = classes })), n = n,
     warnings = luma.json.list(scores.warnings), f1 = { macro = scores.macro.f1 }, classes = luma.json.list {} }
   out.accuracy = metrics.wilson(correct, n)
   if #classes == 2 then
     local s = {}
     for i = 1, #p do s[i] = p[i][1] end
-    out.auc = metrics.roc_auc(y, s, { positive = 1 })
+    out.auc = metrics.roc_auc(y, s, { positive = classes[1] })
   else
-    out.auc = metrics.roc_auc_ovr(y, p)
+    out.auc = metrics.roc_auc_ovr(y, p, { classes = classes })
   end
   for c, class in ipairs(classes) do
     local s = scores.classes[c]
@@ -51,7 +51,7 @@ function evaluate.traps(numbers, counts, classes)
       out[#out + 1] = ("No test image is %s: nothing is known about this class."):format(class.class)
     end
   end
-  if total > 0 and numbers.accuracy.value <= largest / total then
+  if #out == 0 and total > 0 and numbers.accuracy.value <= largest / total then
     out[#out + 1] = ("Accuracy %.2f is no better than always answering '%s' (%.2f)."):format(numbers.accuracy.value,
       majority, largest / total)
   end

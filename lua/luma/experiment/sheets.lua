@@ -27,10 +27,26 @@ local function close_all(list)
   for _, x in ipairs(list) do x:close() end
 end
 
--- One sheet as PNG bytes: 5 rows of 8 tiles under a title of 24 points, 720 wide.
-local function sheet(tiles, words)
-  local x <close> = image.sheet(tiles, 5, 8, { title = words })
-  return image.encode(x, "png")
+local WIDTH, HEIGHT, TITLE, GAP = 720, 432, 46, 3
+
+-- One sheet as PNG bytes: 5 rows of 8 tiles under a title of 24 points on a
+-- white page of 720 x 432 pixels, the article's 10 x 6 inches.  Without gnuplot
+-- the title is left out.
+function sheets.picture(tiles, words)
+  local side = (HEIGHT - TITLE - 6 * GAP) // 5
+  local body <close> = image.sheet(tiles, { rows = 5, cols = 8, gap = GAP, height = side, width = side })
+  local page <close> = luma.full({ HEIGHT, WIDTH, 3 }, 255, "u8")
+  local h, w = body:shape()
+  local top, left = TITLE, (WIDTH - w) // 2 + 1
+  page[{ { top, top + h - 1 }, { left, left + w - 1 }, {} }] = body
+  local bytes, message, code = luma.plot.caption(words, { width = WIDTH, height = TITLE - 2 }):png()
+  if bytes then
+    local line <close> = assert(image.decode(bytes, "rgb"))
+    page[{ { 1, TITLE - 2 }, {}, {} }] = line
+  elseif code ~= "absent" then
+    error(message, 0)
+  end
+  return image.encode(page, "png")
 end
 
 --- Writes sheets/: one a class, and for rows with `raw` one a class of the raw
@@ -47,7 +63,7 @@ function sheets.write(state, index)
           local tiles = load_all(rows, kind[1])
           local name = ("class_%d%s.png"):format(c, kind[2])
           if #tiles > 0 then
-            state:write(files.join("sheets", name), sheet(tiles, title(class, index.classes)))
+            state:write(files.join("sheets", name), sheets.picture(tiles, title(class, index.classes)))
             captions[name] = ("%s, %s: the first %d."):format(class, kind[3], #tiles)
           end
           close_all(tiles)

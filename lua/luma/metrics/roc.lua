@@ -104,7 +104,8 @@ end
 -- NaN when one side is empty.
 function roc.roc_auc(labels, scores, opts)
   local y, s = lists("roc_auc", labels, scores)
-  local o = options.check("roc_auc", opts, { positive = 1, level = 0.95 })
+  local o = options.check("roc_auc", opts, { positive = options.optional, level = 0.95 })
+  if o.positive == nil then o.positive = 1 end
   local positive = {}
   for i = 1, #y do positive[i] = y[i] == o.positive end
   local area, m, n, share = placements(positive, s)
@@ -157,7 +158,8 @@ end
 -- One point a distinct score, from (0, 0) to (1, 1).
 function roc.roc_curve(labels, scores, opts)
   local y, s = lists("roc_curve", labels, scores)
-  local o = options.check("roc_curve", opts, { positive = 1 })
+  local o = options.check("roc_curve", opts, { positive = options.optional })
+  if o.positive == nil then o.positive = 1 end
   local m, n = 0, 0
   for i = 1, #y do
     if y[i] == o.positive then m = m + 1 else n = n + 1 end
@@ -177,7 +179,8 @@ end
 -- By falling threshold; it starts at recall 0, precision 1.
 function roc.precision_recall_curve(labels, scores, opts)
   local y, s = lists("precision_recall_curve", labels, scores)
-  local o = options.check("precision_recall_curve", opts, { positive = 1 })
+  local o = options.check("precision_recall_curve", opts, { positive = options.optional })
+  if o.positive == nil then o.positive = 1 end
   local m = 0
   for i = 1, #y do
     if y[i] == o.positive then m = m + 1 end

@@ -5,6 +5,7 @@ local core = require "luma.core"
 local hook = core.hook
 local options = require "luma.options"
 local Module = require "luma.nn.module"
+local tape = require "luma.tape"
 
 local containers = {}
 
@@ -74,7 +75,10 @@ function Sequential:forward(input)
       y = self:run_child(entry, x)
       i = i + 1
     end
-    if x ~= input and x ~= y and hook.is_tensor(x) and not hook.tracked(x) then x:close() end
+    if x ~= input and x ~= y and hook.is_tensor(x) and not hook.tracked(x) then
+      -- A frozen layer's result may be what the first trained layer saved.
+      if hook.is_tensor(y) and hook.tracked(y) then tape.current():keep_result(x) else x:close() end
+    end
     x = y
   end
   return x
