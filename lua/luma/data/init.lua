@@ -6,7 +6,7 @@
 -- Modules, and functions lifted out of them.
 local modules = {
   csv = "luma.data.csv", split = "luma.data.split", sources = "luma.data.sources", folder = "luma.data.folder",
-  batches = "luma.data.batches", augment = "luma.data.augment",
+  batches = "luma.data.batches", augment = "luma.data.augment", gallery = "luma.data.gallery",
 }
 local lifted = {
   Encoder = "encoder", Index = "index:new", merge = "index", is_index = "index",
