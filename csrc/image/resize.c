@@ -89,14 +89,43 @@ static uint8_t round_u8(float v) {
 
 /* ---- bilinear ---- */
 
-static void bilinear_u8_row(const uint8_t *src, int64_t width, int64_t channels, const taps x,
-                            int64_t n, int32_t *out) {
+/* Turns fractions into pairs of weights, in place: a0 | a1 << 16, in units of
+ * 1/2048.  The last column is moved one to the left with its weights changed
+ * over, so that both taps of every column lie inside the row. */
+static void pair_weights(taps t, int64_t n, int64_t src) {
   for (int64_t j = 0; j < n; j++) {
-    const int64_t s = x.index[j], next = s + 1 < width ? channels : 0;
-    const int32_t a1 = weight(x.frac[j]), a0 = weight(1.0f - x.frac[j]);
-    const uint8_t *p = src + s * channels;
+    int32_t a1 = weight(t.frac[j]), a0 = weight(1.0f - t.frac[j]);
+    if (t.index[j] + 1 >= src && src > 1) {
+      t.index[j] = (int32_t)src - 2;
+      a1 = a0;
+      a0 = 0;
+    }
+    const int32_t pair = a0 | a1 << 16;
+    memcpy(&t.frac[j], &pair, sizeof pair);
+  }
+}
+
+static inline void bilinear_u8_taps(const uint8_t *src, int64_t next, int64_t channels,
+                                    const taps x, int64_t n, int32_t *restrict out) {
+  for (int64_t j = 0; j < n; j++) {
+    int32_t pair;
+    memcpy(&pair, &x.frac[j], sizeof pair);
+    const int32_t a0 = pair & 0xffff, a1 = pair >> 16;
+    const uint8_t *p = src + x.index[j] * channels;
     for (int64_t c = 0; c < channels; c++) *out++ = p[c] * a0 + p[c + next] * a1;
   }
+}
+
+/* The common channel counts as constants: the inner loop unrolls. */
+static void bilinear_u8_row(const uint8_t *src, int64_t width, int64_t channels, const taps x,
+                            int64_t n, int32_t *out) {
+  const int64_t next = width > 1 ? channels : 0;
+  if (channels == 1 && next == 1)
+    bilinear_u8_taps(src, 1, 1, x, n, out);
+  else if (channels == 3 && next == 3)
+    bilinear_u8_taps(src, 3, 3, x, n, out);
+  else
+    bilinear_u8_taps(src, next, channels, x, n, out);
 }
 
 static void bilinear_f32_row(const float *src, int64_t width, int64_t channels, const taps x,
@@ -128,6 +157,7 @@ static void bilinear_u8(const uint8_t *src, const lm_resize_size *from, uint8_t 
                         const lm_resize_size *to, int64_t channels, taps x, taps y,
                         int32_t *rows[2]) {
   const int64_t n = to->width * channels;
+  pair_weights(x, to->width, from->width);
   int64_t have[2] = {-1, -1};
   for (int64_t i = 0; i < to->height; i++) {
     const int64_t want[2] = {clamp_index(y.index[i], from->height),
