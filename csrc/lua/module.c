@@ -67,6 +67,10 @@ static bool any_tracked(const state *s, lua_State *L, int n) {
 static int plain_call(lua_State *L, const luma_op *op) {
   const int results = op->fn(L);
   if (!(op->flags & LUMA_SAVES)) return results;
+  for (int i = 1; i < results; i++) {
+    lm_tensor *t = luma_totensor(L, -i);
+    if (t != NULL) lm_tensor_close(t);
+  }
   lua_pop(L, results - 1);
   return 1;
 }
@@ -94,7 +98,7 @@ static int dispatch(lua_State *L) {
     lua_pushnil(L);
     lua_insert(L, n + 2);
   }
-  if (luma_totensor(L, n + 1) != NULL) {
+  if (luma_totensor(L, n + 1) != NULL || lua_istable(L, n + 1)) { /* a list of views: split */
     const int top = lua_gettop(L);
     luaL_checkstack(L, n + 4, op->name);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &recorder_key);
@@ -390,6 +394,7 @@ extern const luma_op luma_ops_learn[];
 extern const luma_op luma_ops_linalg[];
 extern const luma_op luma_ops_loss[];
 extern const luma_op luma_ops_nn[];
+extern const luma_op luma_ops_norm[];
 extern const luma_op luma_ops_phantom[];
 extern const luma_op luma_ops_prepare[];
 extern const luma_op luma_ops_random[];
@@ -414,6 +419,7 @@ static const luma_op *const tables[] = {
     luma_ops_linalg,
     luma_ops_loss,
     luma_ops_nn,
+    luma_ops_norm,
     luma_ops_phantom,
     luma_ops_prepare,
     luma_ops_random,

@@ -44,10 +44,25 @@ end
 
 local FLOAT = { f32 = true, f64 = true }
 
+local record
+
+--- split and chunk give a list of views: each is a step of its own.
+local function record_pieces(list, x, _, dim)
+  dim = dim or 1
+  local start = 1
+  for _, piece in ipairs(list) do
+    if not is_tensor(piece) then return end
+    record("piece", piece, nil, x, dim, start)
+    start = start + piece:size(dim)
+  end
+end
+
 --- Called by the dispatcher for every op that has a followed argument.
-local function record(op, out, saved, ...)
+function record(op, out, saved, ...)
+  if type(out) == "table" then return record_pieces(out, ...) end
   local tape = newest[1]
   local args = table.pack(...)
+  if op == "neg" then args.n = 1 end -- Lua hands __unm its operand twice
   local followed, same = 0, false
   each_tensor(args, function(t)
     if hook.tracked(t) then followed = followed + 1 end
@@ -96,6 +111,14 @@ local function close_unless_kept(self, x)
   if not self.kept[x] then x:close() end
 end
 
+--- Closes what a step recorded: its result and what the op saved.
+local function close_step(self, step)
+  for _, v in ipairs(step.saved or {}) do
+    if is_tensor(v) then v:close() end
+  end
+  if step.out ~= self.loss and not self.results[step.out] then close_unless_kept(self, step.out) end
+end
+
 local function stop_listening(self)
   if hook.tape_serial() == self.serial then hook.tape_serial(0) end
 end
@@ -104,7 +127,7 @@ end
 function Tape:close()
   if self.closed then return end
   self.closed = true
-  for i = #self.steps, 1, -1 do close_unless_kept(self, self.steps[i].out) end
+  for i = #self.steps, 1, -1 do close_step(self, self.steps[i]) end
   for _, x in ipairs(self.results) do close_unless_kept(self, x) end
   if self.loss then close_unless_kept(self, self.loss) end
   for _, g in ipairs(self.pending or {}) do g:close() end -- an error came in the middle of backward
@@ -190,34 +213,32 @@ local function step_back(flow, step, number, dy)
   local y = step.saved or step.out
   local masked = row.before and row.before(dy, y, table.unpack(args, 1, args.n)) or dy
   local all = row.all and table.pack(row.all(masked, y, table.unpack(args, 1, args.n)))
-  local used = {}
   for k = 1, args.n do
     local a = args[k]
     local g
-    local function give(x, value)
-      used[#used + 1] = value
-      flow:add(x, value)
-    end
     if type(a) == "table" and not all then
       local wanted = false
       for _, t in ipairs(a) do wanted = wanted or (is_tensor(t) and flow.follows(t)) end
       if wanted and row[k] then
         g = row[k](masked, y, table.unpack(args, 1, args.n))
         for i, t in ipairs(a) do
-          if flow.follows(t) then give(t, g[i]) else g[i]:close() end
+          if flow.follows(t) then flow:add(t, g[i]) else g[i]:close() end
         end
       end
     elseif is_tensor(a) then
       if all then
         g = all[k]
-        if g and flow.follows(a) then give(a, g) elseif g then g:close() end
+        if g and flow.follows(a) then flow:add(a, g) end
       elseif flow.follows(a) then
         if not row[k] then
           error(("backward: '%s' (step %d) has no gradient for argument %d"):format(step.op, number, k), 0)
         end
-        give(a, row[k](masked, y, table.unpack(args, 1, args.n)))
+        flow:add(a, row[k](masked, y, table.unpack(args, 1, args.n)))
       end
     end
+  end
+  for k = 1, all and all.n or 0 do -- what nobody asked for
+    if is_tensor(all[k]) and not flow.holders[all[k]] then all[k]:close() end
   end
   if masked ~= dy and not flow.holders[masked] then masked:close() end
 end
@@ -277,7 +298,7 @@ function Tape:backward(loss, opts)
       end
     end
     steps[i] = nil
-    if step.out ~= loss and not self.results[step.out] then close_unless_kept(self, step.out) end
+    close_step(self, step)
   end
   self.pending = nil
   self:assign(flow, opts.accumulate)

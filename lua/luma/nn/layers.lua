@@ -4,6 +4,7 @@
 local core = require "luma.core"
 local options = require "luma.options"
 local Module = require "luma.nn.module"
+local tape = require "luma.tape"
 local init = require "luma.nn.initialise"
 local optional = options.optional
 
@@ -57,16 +58,16 @@ local Conv2d = Module.define "Conv2d"
 --- nn.Conv2d(cin, cout, kernel [, opts]): weight (kh, kw, cin/groups, cout).
 -- kernel: a number or {y, x}.  opts: stride, dilation (number or {y, x}), pad
 -- (number, {top, left, bottom, right} or "same"), groups, bias = true,
--- init = "glorot_uniform", name.
+-- init = "glorot_uniform", l2 = 0 (see Module:penalty), name.
 function layers.Conv2d(cin, cout, kernel, opts)
   opts = options.check("Conv2d", opts, { stride = optional, pad = optional, dilation = optional, groups = 1,
-    bias = true, init = "glorot_uniform", name = optional })
+    bias = true, init = "glorot_uniform", l2 = 0.0, name = optional })
   cin, cout = positive("Conv2d", "input channels", cin), positive("Conv2d", "output channels", cout)
   local kh, kw = pair("Conv2d", "kernel", kernel)
   if cin % opts.groups ~= 0 or cout % opts.groups ~= 0 then
     error(("Conv2d: groups %d must divide %d input and %d output channels"):format(opts.groups, cin, cout), 2)
   end
-  local self = Module.new(Conv2d, { name = opts.name, cin = cin, cout = cout, kernel = { kh, kw },
+  local self = Module.new(Conv2d, { name = opts.name, cin = cin, cout = cout, kernel = { kh, kw }, l2 = opts.l2,
     options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1, groups = opts.groups } })
   self.relu_options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1,
     groups = opts.groups, relu = true }
@@ -113,11 +114,11 @@ end
 
 local Linear = Module.define "Linear"
 
---- nn.Linear(inputs, outputs [, {bias=true, init="glorot_uniform", name}]): weight (inputs, outputs).
+--- nn.Linear(inputs, outputs [, {bias=true, init="glorot_uniform", l2=0, name}]): weight (inputs, outputs).
 function layers.Linear(inputs, outputs, opts)
-  opts = options.check("Linear", opts, { bias = true, init = "glorot_uniform", name = optional })
+  opts = options.check("Linear", opts, { bias = true, init = "glorot_uniform", l2 = 0.0, name = optional })
   inputs, outputs = positive("Linear", "inputs", inputs), positive("Linear", "outputs", outputs)
-  local self = Module.new(Linear, { name = opts.name, inputs = inputs, outputs = outputs })
+  local self = Module.new(Linear, { name = opts.name, inputs = inputs, outputs = outputs, l2 = opts.l2 })
   self:add_param("weight", init.pick(opts.init) { inputs, outputs })
   if opts.bias then self:add_param("bias", core.zeros(outputs)) end
   return self
@@ -194,8 +195,9 @@ simple("Dropout", function(self, x) return core.dropout(x, self.p) end,
   function(self) return ("Dropout(%g)"):format(self.p) end)
 
 local Flatten = simple("Flatten", function(_, x)
-  local n = x:size(1)
-  return core.reshape(x, { n, n > 0 and core.count(x) // n or 0 })
+  local shape, width = { x:shape() }, 1
+  for d = 2, #shape do width = width * shape[d] end
+  return core.reshape(x, { shape[1], width })
 end, function(opts) return named("Flatten", opts) end)
 
 function Flatten:output_shape(shape)
@@ -236,6 +238,67 @@ local Global = simple("GlobalAvgPool2d", function(_, x) return core.global_avg_p
 function Global:output_shape(shape)
   check_rank(self, shape, 4, "(n, h, w, c)")
   return { shape[1], shape[4] }
+end
+
+-- ---- BatchNorm2d, ZeroPad2d ----
+
+local BatchNorm2d = Module.define "BatchNorm2d"
+
+--- nn.BatchNorm2d(channels [, {eps=1e-3, momentum=0.99, name}]): weight (gamma),
+-- bias (beta), running_mean, running_var.  It trains only inside a tape and
+-- while it is not frozen; momentum is Keras's (the share of the old value).
+function layers.BatchNorm2d(channels, opts)
+  opts = options.check("BatchNorm2d", opts, { eps = 1e-3, momentum = 0.99, name = optional })
+  channels = positive("BatchNorm2d", "channels", channels)
+  local self = Module.new(BatchNorm2d, { name = opts.name, channels = channels, eps = opts.eps,
+    momentum = opts.momentum })
+  self:add_param("weight", core.ones(channels))
+  self:add_param("bias", core.zeros(channels))
+  self:add_buffer("running_mean", core.zeros(channels))
+  self:add_buffer("running_var", core.ones(channels))
+  return self
+end
+
+function BatchNorm2d:forward(x)
+  local training = not self.frozen and tape.current() ~= nil
+  return core.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
+    { eps = self.eps, momentum = self.momentum, training = training, update = not Module.recomputing() })
+end
+
+function BatchNorm2d:output_shape(shape)
+  if shape[#shape] ~= self.channels then
+    error(("BatchNorm2d: %d channels expected, input has %d"):format(self.channels, shape[#shape]), 0)
+  end
+  return { table.unpack(shape) }
+end
+
+function BatchNorm2d:macs(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+function BatchNorm2d:describe()
+  return ("BatchNorm2d(%d, eps %g)"):format(self.channels, self.eps)
+end
+
+local ZeroPad2d = simple("ZeroPad2d", function(self, x) return core.zero_pad2d(x, self.pad) end,
+  function(pad, opts)
+    local fields = named("ZeroPad2d", opts)
+    fields.pad = type(pad) == "table" and pad or { pad, pad, pad, pad }
+    for i = 1, 4 do
+      if not math.tointeger(fields.pad[i]) or fields.pad[i] < 0 then
+        error("ZeroPad2d: pad must be a whole number >= 0 or {top, left, bottom, right}", 3)
+      end
+    end
+    return fields
+  end,
+  function(self) return ("ZeroPad2d(%s)"):format(table.concat(self.pad, ",")) end)
+
+function ZeroPad2d:output_shape(shape)
+  check_rank(self, shape, 4, "(n, h, w, c)")
+  local p = self.pad
+  return { shape[1], shape[2] + p[1] + p[3], shape[3] + p[2] + p[4], shape[4] }
 end
 
 return layers

@@ -99,6 +99,24 @@ function Module.__call(self, ...)
   return outermost(self, ...)
 end
 
+local recomputing = false
+
+--- Whether the forward pass that runs is a Checkpoint's second one: batch-norm
+-- then leaves its running values alone.
+function Module.recomputing()
+  return recomputing
+end
+
+--- f(...) as a Checkpoint's second pass.
+function Module.recompute(f, ...)
+  local before, outer = recomputing, running
+  recomputing, running = true, { { "net", { describe = function() return "recomputed" end } } }
+  local results = table.pack(pcall(f, ...))
+  recomputing, running = before, outer
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
 -- ---- walking ----
 
 --- Iterator over this module and all below: path ("" for itself), module.
@@ -253,6 +271,22 @@ function Module:load_state(given, opts)
     if given[name] then core.copy_(tensor, given[name]) end
   end
   return true
+end
+
+-- ---- L2 by layer ----
+
+--- The sum of l2 * (sum of squares of the weight) over the layers made with an
+-- l2 that are being trained, as a tensor to add to the loss (Keras's
+-- kernel_regularizer); nil when there is none.
+function Module:penalty()
+  local total
+  for _, module in self:walk() do
+    if (module.l2 or 0) > 0 and hook.trainable(module.weight) then
+      local term = core.sum(core.square(module.weight)) * module.l2
+      total = total and total + term or term
+    end
+  end
+  return total
 end
 
 -- ---- words ----
