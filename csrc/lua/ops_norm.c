@@ -103,7 +103,7 @@ static int l_batch_norm_grad(lua_State *L) {
 
 /* ---- zero padding ---- */
 
-static int l_zero_pad2d(lua_State *L) {
+static int l_pad2d(lua_State *L) {
   const lm_tensor *x = luma_checktensor(L, 1);
   int64_t pad[4]; /* top, left, bottom, right */
   luma_checkrank(L, 1, x, 4, "(n, h, w, c)");
@@ -142,6 +142,6 @@ const luma_op luma_ops_norm[] = {
      l_batch_norm, LUMA_METHOD | LUMA_SAVES},
     {"batch_norm_grad", "(dy, x, gamma|nil, mean, inv, frozen) -> dx, dgamma, dbeta",
      "Gradients of batch_norm from the mean and inverse deviation it used.", l_batch_norm_grad, 0},
-    {"zero_pad2d", "(x, pad | {top, left, bottom, right}) -> y",
-     "Zeros around the height and width of x (n, h, w, c).", l_zero_pad2d, LUMA_METHOD},
+    {"pad2d", "(x, pad | {top, left, bottom, right}) -> y",
+     "Zeros around the height and width of x (n, h, w, c).", l_pad2d, LUMA_METHOD},
     {NULL, NULL, NULL, NULL, 0}};

@@ -262,7 +262,7 @@ rows.batch_norm = { -- saved: mean, inverse deviation, frozen; the formulas are 
     return core.batch_norm_grad(dy, x, gamma, saved[1], saved[2], saved[3])
   end,
 }
-rows.zero_pad2d = { -- the middle of dy
+rows.pad2d = { -- the middle of dy
   reads = NOTHING,
   function(dy, _, x, pad)
     local top, left = pad, pad

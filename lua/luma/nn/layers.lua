@@ -282,7 +282,7 @@ function BatchNorm2d:describe()
   return ("BatchNorm2d(%d, eps %g)"):format(self.channels, self.eps)
 end
 
-local ZeroPad2d = simple("ZeroPad2d", function(self, x) return core.zero_pad2d(x, self.pad) end,
+local ZeroPad2d = simple("ZeroPad2d", function(self, x) return core.pad2d(x, self.pad) end,
   function(pad, opts)
     local fields = named("ZeroPad2d", opts)
     fields.pad = type(pad) == "table" and pad or { pad, pad, pad, pad }
