@@ -47,7 +47,7 @@ end
 
 local function new(body, opts)
   return setmetatable({
-    body = body, title = opts.title, width = opts.width or 640, height = opts.height or 420,
+    body = body, title = opts.title, square = opts.square, width = opts.width or 640, height = opts.height or 420,
     theme = themes[opts.dark and "dark" or "light"],
   }, Plot)
 end
@@ -55,9 +55,9 @@ end
 local function script(self, format)
   local t = self.theme
   local width, height = self.width, self.height
-  if format == "svg" and t == themes.dark then -- in a page the page sets the colours, and lines may be flatter
-    t, height = themes.light, math.min(height, 420)
-    width = math.min(width, 600)
+  if format == "svg" then -- in a page: small enough for two side by side, and the page sets the colours
+    t, height = themes.light, math.min(height * 460 // width, self.square and 460 or 340)
+    width = 460
   end
   local terminal = format == "png"
     and ("pngcairo noenhanced size %d,%d font 'DejaVu Sans,%d' background rgb '%s'"):format(width, height,
@@ -229,7 +229,7 @@ function plot.confusion(rows, names, opts)
       "set xlabel 'predicted'", "set ylabel 'true'", "unset border",
       table.concat(labels, "\n"), "plot $d using 1:2:3 with image pixels" }
     return table.concat(out, "\n")
-  end, { title = o.title, dark = o.dark, width = o.width, height = o.height })
+  end, { title = o.title, dark = o.dark, width = o.width, height = o.height, square = true })
 end
 
 --- ROC curves: a list of {name=, points=} with points from metrics.roc_curve.

@@ -49,19 +49,29 @@ function sheets.picture(tiles, words)
   return image.encode(page, "png")
 end
 
+-- A file name for a class: "covid-19"; its number where nothing readable is left
+-- or another class has it.
+local function slug(class, number, taken)
+  local name = class:lower():gsub("[^%w%-]+", "_"):gsub("^_+", ""):gsub("_+$", ""):sub(1, 60)
+  if name == "" or taken[name] then name = "class_" .. number end
+  taken[name] = true
+  return name
+end
+
 --- Writes sheets/: one a class, and for rows with `raw` one a class of the raw
 -- images.  Returns file name -> caption.
 function sheets.write(state, index)
   local ok, message = files.mkdir_p(state:path "sheets")
   if not ok then error(message, 0) end
-  local captions = {}
+  local captions, taken = {}, {}
   for c, class in ipairs(index.classes) do
     local rows = index:filter(function(row) return row.class == class end):head(40)
+    local base = slug(class, c, taken)
     if #rows > 0 then
       for _, kind in ipairs { { "path", "", "prepared" }, { "raw", "_raw", "before preparation" } } do
         if rows[1][kind[1]] then
           local tiles = load_all(rows, kind[1])
-          local name = ("class_%d%s.png"):format(c, kind[2])
+          local name = base .. kind[2] .. ".png"
           if #tiles > 0 then
             state:write(files.join("sheets", name), sheets.picture(tiles, title(class, index.classes)))
             captions[name] = ("%s, %s: the first %d."):format(class, kind[3], #tiles)
