@@ -23,7 +23,7 @@ local function loading(self, view)
   return {
     size = BATCH, shuffle = false, epoch = view, height = input.height, width = input.width,
     channels = input.channels, scale = self.scale, seed = self.config.seed,
-    augment = view > 0 and self.config.augment or nil,
+    augment = view > 0 and self.augment or nil,
   }
 end
 
@@ -31,7 +31,7 @@ end
 -- that may be trained on.
 function Features.new(base, config, scale, index, trained)
   local self = setmetatable({ base = base, config = config, scale = scale, index = index, passes = {}, at = {},
-    seconds = 0, computed = 0, done = 0 }, Features)
+    seconds = 0, computed = 0, done = 0, augment = luma.data.augment.new(config.augment) }, Features)
   local number = {}
   for i, row in ipairs(index) do number[row] = i end
   self.number = number

@@ -64,7 +64,8 @@ function settings.resolve(a)
     faithful = a.faithful or false, size = 224,
     test = 0.2, val = a.faithful and 0 or 0.16,
     group = not a.faithful,
-    augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotate = 20, shift = 0.2, flip = true },
+    augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
+      height_shift = 0.2, horizontal_flip = true },
   }
   c.data = a.data
   if a.data then
