@@ -3,7 +3,8 @@
 -- The area under the ROC curve is the chance that a sample of the class scores
 -- higher than one outside it, ties counting half.  Its interval is DeLong's
 -- (1988): the variance comes from how each sample fares against all of the
--- other side.  At perfect separation that variance is zero, which says nothing
+-- other side.  Samples of one group (a patient) are not independent: with
+-- `groups` their influences are summed before they are squared (Obuchowski 1997).  At perfect separation that variance is zero, which says nothing
 -- about the next sample: there the lower end is the exact one-sided-pair bound
 -- (alpha/2)^(1/m) with m the smaller side, and `method` says so.
 
@@ -93,27 +94,55 @@ local function bounded(area, variance, smaller, level)
   return out
 end
 
-local function sum_squares(v)
-  local s = 0.0
-  for i = 1, #v do s = s + v[i] * v[i] end
+-- The variance of a sum of influences.  groups: false, or a list of keys; a
+-- sample whose key is nil (or "") is a group of its own.
+local function sum_squares(v, groups)
+  local s, joint = 0.0, {}
+  for i = 1, #v do
+    local key = groups and groups[i]
+    if not key or key == "" then
+      s = s + v[i] * v[i]
+    else
+      joint[key] = (joint[key] or 0.0) + v[i]
+    end
+  end
+  local keys = {}
+  for key in pairs(joint) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end) -- the same sum every time
+  for _, key in ipairs(keys) do s = s + joint[key] ^ 2 end
   return s
 end
 
---- roc_auc(labels, scores, {positive=, level=0.95}) -> {value, lo, hi, method}
+-- The smaller side's number of independent groups.
+local function smaller_side(positive, groups)
+  local seen, sizes = { [true] = {}, [false] = {} }, { [true] = 0, [false] = 0 }
+  for i = 1, #positive do
+    local side, key = positive[i], groups and groups[i]
+    if not key or key == "" or not seen[side][key] then
+      sizes[side] = sizes[side] + 1
+      if key then seen[side][key] = true end
+    end
+  end
+  return math.min(sizes[true], sizes[false])
+end
+
+--- roc_auc(labels, scores, {positive=, level=0.95, groups=}) -> {value, lo, hi, method}
 -- scores are for class `positive`, every other label is the other side.
--- NaN when one side is empty.
+-- groups: whose sample each is (a list of keys, nil or "" = its own), for an
+-- interval that does not count a patient twice.  NaN when one side is empty.
 function roc.roc_auc(labels, scores, opts)
   local y, s = lists("roc_auc", labels, scores)
-  local o = options.check("roc_auc", opts, { positive = options.optional, level = 0.95 })
+  local o = options.check("roc_auc", opts, { positive = options.optional, level = 0.95, groups = false })
   if o.positive == nil then o.positive = 1 end
   local positive = {}
   for i = 1, #y do positive[i] = y[i] == o.positive end
   local area, m, n, share = placements(positive, s)
   if not area then return { value = 0 / 0, lo = 0 / 0, hi = 0 / 0, method = "one class only" } end
-  return bounded(area, sum_squares(influences(positive, area, m, n, share)), math.min(m, n), o.level)
+  return bounded(area, sum_squares(influences(positive, area, m, n, share), o.groups),
+    smaller_side(positive, o.groups), o.level)
 end
 
---- roc_auc_ovr(labels, probabilities, {classes=, level=0.95}) -> {value, lo, hi, method, classes}
+--- roc_auc_ovr(labels, probabilities, {classes=, level=0.95, groups=}) -> {value, lo, hi, method, classes}
 -- The mean over classes of the one-against-the-rest area (macro), for rows of
 -- k probabilities in the order of `classes` (default 1..k).  With two classes
 -- it equals roc_auc.  Classes without samples on both sides are left out and
@@ -122,7 +151,7 @@ function roc.roc_auc_ovr(labels, probabilities, opts)
   local y = count.labels_of("roc_auc_ovr: labels", labels)
   local rows = count.labels_of("roc_auc_ovr: probabilities", probabilities)
   if #y ~= #rows then error(("roc_auc_ovr: %d labels but %d rows"):format(#y, #rows), 2) end
-  local o = options.check("roc_auc_ovr", opts, { classes = false, level = 0.95 })
+  local o = options.check("roc_auc_ovr", opts, { classes = false, level = 0.95, groups = false })
   local classes = o.classes
   if not classes then
     classes = {}
@@ -137,7 +166,7 @@ function roc.roc_auc_ovr(labels, probabilities, opts)
     local area, m, n, share = placements(positive, s)
     per_class[c] = area or 0 / 0
     if area then
-      total, used, smaller = total + area, used + 1, math.min(smaller, m, n)
+      total, used, smaller = total + area, used + 1, math.min(smaller, smaller_side(positive, o.groups))
       for i, v in ipairs(influences(positive, area, m, n, share)) do
         -- The sign that a sample's score enters with differs by side, its influence does not.
         joint[i] = joint[i] + v
@@ -148,7 +177,7 @@ function roc.roc_auc_ovr(labels, probabilities, opts)
     return { value = 0 / 0, lo = 0 / 0, hi = 0 / 0, method = "one class only", classes = per_class }
   end
   for i = 1, #joint do joint[i] = joint[i] / used end
-  local out = bounded(total / used, sum_squares(joint), smaller, o.level)
+  local out = bounded(total / used, sum_squares(joint, o.groups), smaller, o.level)
   if #classes > 2 then out.method = out.method .. ", one against the rest, macro" end
   out.classes = per_class
   return out
