@@ -13,9 +13,10 @@
  *     other: for every frequency the products, then the output transform of
  *     that panel.  M is a panel wide and never leaves L2; U is read as one
  *     sequential stream, fetched ahead.
- *   deep layers (few tiles, heavy weights): reading all of U once per
- *     tens of tiles would be bound by memory.  Here the threads share V of up to
- *     SHARED_TILES tiles, a chunk is one panel, and U is read once.
+ *   deep layers (many channels, heavy weights): reading all of U once per
+ *     tens of tiles would be bound by memory.  Here the threads share V and M of up
+ *     to DEEP_TILES tiles and go frequency by frequency, so that each
+ *     frequency's V stays in L2 and U is read once.
  *
  * NHWC is left as it is: a vector is 16 neighbouring channels of one pixel.
  * Tiles that hang over an edge, and channels that do not fill a vector, are
@@ -23,7 +24,7 @@
  *
  *   V  [frequency][tile group][channel block][rows tiles][lanes]
  *   U  [panel][frequency][channel][2 lanes]
- *   M  [frequency][tile][2 lanes]
+ *   M  [frequency][tile][2 lanes], deep: [frequency][panel][tile][2 lanes]
  */
 #include "kern/conv_winograd.h"
 
@@ -34,7 +35,13 @@
 #include "core/pool.h"
 #include "kern/simd/winograd.h"
 
-enum { SHARED_TILES = 126, PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES };
+enum {
+  DEEP_TILES = 252,  /* tiles in hand at once */
+  DEEP_BLOCKS = 8,   /* channel blocks an input chunk */
+  DEEP_PANELS = 4,   /* panels a product chunk */
+  DEEP_OUTPUTS = 42, /* tiles an output chunk */
+  PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
+};
 
 static const lm_winograd_kernels *kernels(void) {
 #if defined(__x86_64__)
@@ -68,8 +75,10 @@ typedef struct {
   int64_t chunk_tiles, chunks; /* wide: tiles a chunk */
   int64_t v_step, m_step;      /* floats from one frequency to the next */
   int64_t v_floats, m_floats;
-  bool shared;
-  int64_t first, count; /* shared: the tiles in hand */
+  int64_t next_u; /* floats from the u in use to the one after it */
+  bool deep;
+  int64_t panel_step;   /* deep: floats of m from one panel to the next */
+  int64_t first, count; /* deep: the tiles in hand */
 } work;
 
 static int64_t groups_of(const work *s, int64_t tiles) {
@@ -94,12 +103,15 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.panels = lm_ceil_div(g->k, 2 * s.f->lanes);
   s.chunk_tiles = wide_tiles(&s);
   s.chunks = lm_ceil_div(s.tiles, s.chunk_tiles);
-  s.shared = s.panels >= 2 && (s.blocks * s.f->lanes >= 384 || s.chunks < 4);
-  const int64_t held = s.shared ? lm_min64(s.tiles, SHARED_TILES) : s.chunk_tiles;
-  s.v_step = spread(groups_of(&s, held) * s.f->rows * s.blocks * s.f->lanes);
-  s.m_step = spread(groups_of(&s, held) * s.f->rows * 2 * s.f->lanes);
+  s.deep = s.blocks * s.f->lanes >= 384 || s.chunks < 4;
+  const int64_t held = s.deep ? lm_min64(s.tiles, DEEP_TILES) : s.chunk_tiles;
+  const int64_t places = groups_of(&s, held) * s.f->rows, depth = s.blocks * s.f->lanes;
+  s.panel_step = places * 2 * s.f->lanes;
+  s.v_step = spread(places * depth);
+  s.m_step = spread(s.panel_step * (s.deep ? s.panels : 1));
   s.v_floats = round_up(s.freqs * s.v_step, 16);
   s.m_floats = round_up(s.freqs * s.m_step, 16);
+  s.next_u = (s.deep ? s.freqs : 1) * depth * 2 * s.f->lanes;
   return s;
 }
 
@@ -107,7 +119,7 @@ int64_t lm_winograd_scratch(const lm_winograd *g) {
   const work s = setup(g, NULL);
   const int64_t threads = lm_pool_threads();
   return (int64_t)sizeof(float) *
-         (s.shared ? s.v_floats + threads * s.m_floats : threads * (s.v_floats + s.m_floats));
+         (s.deep ? s.v_floats + s.m_floats : threads * (s.v_floats + s.m_floats));
 }
 
 /* ---- weights ---- */
@@ -223,16 +235,14 @@ static void transform_input(const work *s, int64_t first, int64_t count, int64_t
   }
 }
 
-/* All frequencies of one panel, into m. */
-static void multiply(const work *s, int64_t count, int64_t panel, const float *v, float *m) {
+/* The products of one frequency and one panel, into m. */
+static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, const float *v,
+                     float *m) {
   const int64_t rows = s->f->rows, wide = 2 * s->f->lanes, depth = s->blocks * s->f->lanes;
-  const float *u = s->u + panel * s->freqs * depth * wide;
-  for (int64_t q = 0; q < s->freqs; q++, u += depth * wide)
-    for (int64_t t = 0; t < count; t += rows) {
-      const float *ahead = t + rows < count ? u : u + depth * wide;
-      s->f->product[lm_min64(rows, count - t)](s->blocks, v + q * s->v_step + t * depth, u,
-                                               m + q * s->m_step + t * wide, ahead);
-    }
+  const float *u = s->u + (panel * s->freqs + freq) * depth * wide;
+  for (int64_t t = 0; t < count; t += rows)
+    s->f->product[lm_min64(rows, count - t)](s->blocks, v + t * depth, u, m + t * wide,
+                                             t + rows < count ? u : u + s->next_u);
 }
 
 /* The outputs of one panel. */
@@ -277,22 +287,40 @@ static void wide_chunk(void *context, int64_t chunk, int worker) {
   float *v = s->scratch + worker * (s->v_floats + s->m_floats), *m = v + s->v_floats;
   transform_input(s, first, count, 0, s->blocks, v);
   for (int64_t panel = 0; panel < s->panels; panel++) {
-    multiply(s, count, panel, v, m);
+    for (int64_t q = 0; q < s->freqs; q++)
+      multiply(s, count, panel, q, v + q * s->v_step, m + q * s->m_step);
     transform_output(s, first, count, panel, m);
   }
 }
 
-static void shared_input_chunk(void *context, int64_t block, int worker) {
+/* Deep: three passes over the tiles in hand, cut into small chunks. */
+
+static void deep_input_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
-  transform_input(s, s->first, s->count, block, block + 1, s->scratch);
+  const int64_t parts = lm_ceil_div(s->blocks, DEEP_BLOCKS), part = chunk % parts;
+  const int64_t t = chunk / parts * s->f->rows, b = part * DEEP_BLOCKS;
+  transform_input(s, s->first + t, lm_min64(s->f->rows, s->count - t), b,
+                  lm_min64(s->blocks, b + DEEP_BLOCKS), s->scratch + t * s->blocks * s->f->lanes);
 }
 
-static void shared_panel_chunk(void *context, int64_t panel, int worker) {
+static void deep_product_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
   const work *s = context;
-  float *m = s->scratch + s->v_floats + worker * s->m_floats;
-  multiply(s, s->count, panel, s->scratch, m);
-  transform_output(s, s->first, s->count, panel, m);
+  const int64_t parts = lm_ceil_div(s->panels, DEEP_PANELS), q = chunk / parts;
+  const int64_t p0 = chunk % parts * DEEP_PANELS, p1 = lm_min64(s->panels, p0 + DEEP_PANELS);
+  const float *v = s->scratch + q * s->v_step;
+  float *m = s->scratch + s->v_floats + q * s->m_step;
+  for (int64_t panel = p0; panel < p1; panel++)
+    multiply(s, s->count, panel, q, v, m + panel * s->panel_step);
+}
+
+static void deep_output_chunk(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  const work *s = context;
+  const int64_t panel = chunk % s->panels, t = chunk / s->panels * DEEP_OUTPUTS;
+  transform_output(s, s->first + t, lm_min64(DEEP_OUTPUTS, s->count - t), panel,
+                   s->scratch + s->v_floats + panel * s->panel_step + t * 2 * s->f->lanes);
 }
 
 bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const float *b,
@@ -302,13 +330,16 @@ bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const
   s.u = u;
   s.b = b;
   s.y = y;
-  if (!s.shared) return lm_parallel(s.chunks, wide_chunk, &s);
-  const int64_t rounds = lm_ceil_div(s.tiles, SHARED_TILES);
+  if (!s.deep) return lm_parallel(s.chunks, wide_chunk, &s);
+  const int64_t rounds = lm_ceil_div(s.tiles, DEEP_TILES);
   for (int64_t r = 0; r < rounds; r++) {
     s.first = s.tiles * r / rounds;
     s.count = s.tiles * (r + 1) / rounds - s.first;
-    if (!lm_parallel(s.blocks, shared_input_chunk, &s)) return false;
-    if (!lm_parallel(s.panels, shared_panel_chunk, &s)) return false;
+    if (!lm_parallel(groups_of(&s, s.count) * lm_ceil_div(s.blocks, DEEP_BLOCKS), deep_input_chunk,
+                     &s) ||
+        !lm_parallel(s.freqs * lm_ceil_div(s.panels, DEEP_PANELS), deep_product_chunk, &s) ||
+        !lm_parallel(s.panels * lm_ceil_div(s.count, DEEP_OUTPUTS), deep_output_chunk, &s))
+      return false;
   }
   return true;
 }
