@@ -6,7 +6,6 @@
 
 #include "core/pool.h"
 #include "kern/conv_gemm.h"
-#include "kern/conv_winograd.h"
 
 const char *lm_conv_algo_name(lm_conv_algo a) {
   static const char *const names[] = {"gemm", "winograd4", "winograd6", "direct"};
@@ -134,7 +133,7 @@ static bool is_winograd(lm_conv_algo a) {
   return a == LM_CONV_WINOGRAD4 || a == LM_CONV_WINOGRAD6;
 }
 
-static lm_winograd forward_winograd(const lm_conv2d *p) {
+lm_winograd lm_conv2d_winograd(const lm_conv2d *p) {
   return (lm_winograd){.m = p->algo[LM_CONV_FORWARD] == LM_CONV_WINOGRAD6 ? 6 : 4,
                        .n = p->n,
                        .h = p->h,
@@ -164,7 +163,7 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
 
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
   if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
-  const lm_winograd g = pass == LM_CONV_FORWARD ? forward_winograd(p) : gradient_winograd(p);
+  const lm_winograd g = pass == LM_CONV_FORWARD ? lm_conv2d_winograd(p) : gradient_winograd(p);
   const int64_t turned = pass == LM_CONV_GRAD_INPUT ? 9 * p->c * p->k * (int64_t)sizeof(float) : 0;
   return lm_winograd_weight_floats(g.m, g.c, g.k) * (int64_t)sizeof(float) +
          lm_winograd_scratch(&g) + turned;
@@ -173,7 +172,7 @@ int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
 bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
                    void *scratch, float *y) {
   if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
-  const lm_winograd g = forward_winograd(p);
+  const lm_winograd g = lm_conv2d_winograd(p);
   float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k);
   return lm_winograd_weights(g.m, g.c, g.k, w, u) && lm_winograd_run(&g, x, u, b, rest, y);
 }

@@ -16,6 +16,7 @@
 #define LM_CONV_H
 
 #include "core/shape.h"
+#include "kern/conv_winograd.h"
 
 typedef enum {
   LM_CONV_GEMM,
@@ -53,6 +54,9 @@ bool lm_conv2d_force(lm_conv2d *p, lm_conv_algo a);
 lm_shape lm_conv2d_shape_x(const lm_conv2d *p);
 lm_shape lm_conv2d_shape_w(const lm_conv2d *p);
 lm_shape lm_conv2d_shape_y(const lm_conv2d *p);
+
+/* The forward pass of a plan whose algorithm is one of Winograd's. */
+lm_winograd lm_conv2d_winograd(const lm_conv2d *p);
 
 /* Bytes of scratch a pass wants with the present number of threads. */
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass);

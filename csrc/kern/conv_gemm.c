@@ -1,6 +1,7 @@
 /* conv_gemm.c: convolution as matrix products.
  *
- * The output pixels of the batch are one long list, cut into blocks.  A chunk
+ * The output pixels of each image are one long list, cut into blocks (never
+ * across images: an image's bits do not depend on its neighbours).  A chunk
  * copies the inputs under its block into a matrix `col` [pixels][kh*kw*c] (im2col) and
  * multiplies it by the kernel, which HWIO order already stores as a matrix
  * [kh*kw*c][k].  A 1x1 kernel of stride 1 needs no copy: x itself is col.
@@ -26,21 +27,31 @@ typedef struct {
   float *y, *dx, *dw, *scratch;
   int64_t cg, kg;       /* channels in and out of one group */
   int64_t depth;        /* kh*kw*cg: columns of col */
-  int64_t pixels, step; /* output pixels of the batch; of one block */
-  int64_t blocks, slots;
+  int64_t area, step;   /* output pixels of an image; of a block */
+  int64_t cuts, blocks; /* blocks of an image; of the batch */
+  int64_t slots;
   bool plain; /* col is x itself */
 } work;
 
 static work setup(const lm_conv2d *p, void *scratch) {
   work s = {.p = p, .scratch = scratch, .cg = p->c / p->groups, .kg = p->k / p->groups};
   s.depth = p->kh * p->kw * s.cg;
-  s.pixels = p->n * p->oh * p->ow;
+  s.area = p->oh * p->ow;
   s.step = lm_max64(16, lm_min64(1024, COL_FLOATS / lm_max64(1, s.depth)));
-  s.blocks = lm_ceil_div(s.pixels, s.step);
+  s.cuts = lm_ceil_div(s.area, s.step);
+  s.blocks = p->n * s.cuts;
   s.slots = lm_max64(1, lm_min64(MAX_SLOTS, s.blocks / 4));
   s.plain = p->kh == 1 && p->kw == 1 && p->stride[0] == 1 && p->stride[1] == 1 &&
             p->pad[0] + p->pad[1] + p->pad[2] + p->pad[3] == 0;
   return s;
+}
+
+/* First output pixel of a block, counted over the batch, and its length. */
+static int64_t first_pixel(const work *s, int64_t block) {
+  return block / s->cuts * s->area + s->area * (block % s->cuts) / s->cuts;
+}
+static int64_t length(const work *s, int64_t block) {
+  return s->area * (block % s->cuts + 1) / s->cuts - s->area * (block % s->cuts) / s->cuts;
 }
 
 static int64_t round_up(int64_t n) {
@@ -140,7 +151,7 @@ void lm_conv_epilogue(float *y, int64_t pixels, int64_t k, const float *b, bool 
 static void fwd_chunk(void *context, int64_t chunk, int worker) {
   const work *s = context;
   const lm_conv2d *p = s->p;
-  const int64_t q0 = chunk * s->step, count = lm_min64(s->step, s->pixels - q0);
+  const int64_t q0 = first_pixel(s, chunk), count = length(s, chunk);
   float *y = s->y + q0 * p->k;
   for (int64_t g = 0; g < p->groups; g++) {
     int64_t stride;
@@ -181,7 +192,7 @@ static void bwd_x_plain_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
   const lm_conv2d *p = s->p;
-  const int64_t q0 = chunk * s->step, count = lm_min64(s->step, s->pixels - q0);
+  const int64_t q0 = first_pixel(s, chunk), count = length(s, chunk);
   for (int64_t g = 0; g < p->groups; g++)
     lm_sgemm_serial(false, true, count, s->depth, s->kg, 1, s->dy + q0 * p->k + g * s->kg, p->k,
                     s->w + g * s->kg, p->k, 0, s->dx + q0 * p->c + g * s->cg, p->c);
@@ -204,7 +215,7 @@ static void bwd_w_chunk(void *context, int64_t slot, int worker) {
   float *sum = s->scratch + lm_pool_threads() * col_floats(s) + slot * dw_floats(s);
   memset(sum, 0, (size_t)(s->depth * p->k) * sizeof(float));
   for (int64_t block = first; block < last; block++) {
-    const int64_t q0 = block * s->step, count = lm_min64(s->step, s->pixels - q0);
+    const int64_t q0 = first_pixel(s, block), count = length(s, block);
     for (int64_t g = 0; g < p->groups; g++) {
       int64_t stride;
       const float *col = columns(s, g, q0, count, worker, &stride);

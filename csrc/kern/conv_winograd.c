@@ -40,6 +40,7 @@ enum {
   DEEP_BLOCKS = 8,   /* channel blocks an input chunk */
   DEEP_PANELS = 4,   /* panels a product chunk */
   DEEP_OUTPUTS = 42, /* tiles an output chunk */
+  FEW_CHUNKS = 4,    /* a wide layer with fewer chunks than this goes the deep way */
   PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
 };
 
@@ -103,7 +104,7 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.panels = lm_ceil_div(g->k, 2 * s.f->lanes);
   s.chunk_tiles = wide_tiles(&s);
   s.chunks = lm_ceil_div(s.tiles, s.chunk_tiles);
-  s.deep = s.blocks * s.f->lanes >= 384 || s.chunks < 4;
+  s.deep = s.blocks * s.f->lanes >= 384 || s.chunks < FEW_CHUNKS;
   const int64_t held = s.deep ? lm_min64(s.tiles, DEEP_TILES) : s.chunk_tiles;
   const int64_t places = groups_of(&s, held) * s.f->rows, depth = s.blocks * s.f->lanes;
   s.panel_step = places * 2 * s.f->lanes;
@@ -115,11 +116,21 @@ static work setup(const lm_winograd *g, void *scratch) {
   return s;
 }
 
+static int64_t scratch_floats(const work *s) {
+  const int64_t each = s->v_floats + s->m_floats;
+  return s->deep ? each : lm_pool_threads() * each;
+}
+
 int64_t lm_winograd_scratch(const lm_winograd *g) {
   const work s = setup(g, NULL);
-  const int64_t threads = lm_pool_threads();
-  return (int64_t)sizeof(float) *
-         (s.deep ? s.v_floats + s.m_floats : threads * (s.v_floats + s.m_floats));
+  int64_t floats = scratch_floats(&s);
+  if (!s.deep) { /* smaller batches may take the deep way: enough for the largest of them */
+    lm_winograd few = *g;
+    few.n = lm_min64(g->n, (FEW_CHUNKS - 1) * s.chunk_tiles / (s.down * s.across));
+    const work t = setup(&few, NULL);
+    floats = lm_max64(floats, scratch_floats(&t));
+  }
+  return floats * (int64_t)sizeof(float);
 }
 
 /* ---- weights ---- */

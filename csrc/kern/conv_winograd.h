@@ -23,7 +23,8 @@ bool lm_winograd_weights(int m, int64_t c, int64_t k, const float *w, float *u /
  * swapped: wt (3,3,k,c) from w (3,3,c,k). */
 bool lm_winograd_turn(int64_t c, int64_t k, const float *w, float *wt /* [out] */);
 
-/* Bytes of scratch with the present number of threads. */
+/* Bytes of scratch with the present number of threads, for g->n images and for
+ * any smaller number. */
 int64_t lm_winograd_scratch(const lm_winograd *g);
 
 /* y = pool(relu(x * w + b)); b may be NULL.  False when interrupted. */

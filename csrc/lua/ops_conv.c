@@ -3,14 +3,12 @@
 
 #include "kern/conv.h"
 #include "lua/luma.h"
+#include "lua/ops_conv.h"
 #include "ref/conv.h"
 
 /* ---- options ---- */
 
-/* Reads option `key` as one whole number for all `count` values, or a table of
- * exactly `count`; leaves out[] alone when absent. */
-static void opt_numbers(lua_State *L, int arg, const char *key, int64_t lo, int64_t *out,
-                        int count) {
+void luma_optnumbers(lua_State *L, int arg, const char *key, int64_t lo, int64_t *out, int count) {
   enum { MOST = 1 << 30 }; /* keeps every later product far from overflow */
   if (lua_isnoneornil(L, arg)) return;
   const int type = lua_getfield(L, arg, key);
@@ -39,11 +37,12 @@ static void opt_numbers(lua_State *L, int arg, const char *key, int64_t lo, int6
   lua_pop(L, 1);
 }
 
-static lm_conv2d geometry(lua_State *L, int arg) {
+lm_conv2d luma_optgeometry(lua_State *L, int arg) {
   lm_conv2d p = lm_conv2d_default();
-  opt_numbers(L, arg, "stride", 1, p.stride, 2);
-  opt_numbers(L, arg, "dilation", 1, p.dilation, 2);
+  luma_optnumbers(L, arg, "stride", 1, p.stride, 2);
+  luma_optnumbers(L, arg, "dilation", 1, p.dilation, 2);
   p.groups = luma_optint(L, arg, "groups", 1, 1, INT32_MAX);
+  const int top = lua_gettop(L);
   if (lua_istable(L, arg) && lua_getfield(L, arg, "pad") == LUA_TSTRING) {
     if (strcmp(lua_tostring(L, -1), "same") != 0)
       luma_argerror(L, arg,
@@ -51,8 +50,9 @@ static lm_conv2d geometry(lua_State *L, int arg) {
                     lua_tostring(L, -1));
     p.same = true;
   } else {
-    opt_numbers(L, arg, "pad", 0, p.pad, 4);
+    luma_optnumbers(L, arg, "pad", 0, p.pad, 4);
   }
+  lua_settop(L, top);
   return p;
 }
 
@@ -81,7 +81,7 @@ static int l_conv2d(lua_State *L) {
   const lm_tensor *x = luma_checkplain(L, 1, LM_F32), *w = luma_checkplain(L, 2, LM_F32),
                   *b = luma_optplain(L, 3, LM_F32);
   luma_checkkeys(L, 4, forward_keys);
-  lm_conv2d p = geometry(L, 4);
+  lm_conv2d p = luma_optgeometry(L, 4);
   p.relu = luma_optboolean(L, 4, "relu", false);
   plan(L, &p, &x->shape, &w->shape, b != NULL ? &b->shape : NULL);
   const lm_shape shape = lm_conv2d_shape_y(&p);
@@ -102,7 +102,7 @@ static int l_grad_input(lua_State *L) {
   luma_checkkeys(L, 3, keys);
   luma_checkrank(L, 1, dy, 4, "(n, oh, ow, k)");
   luma_checkrank(L, 2, w, 4, "(kh, kw, c, k)");
-  lm_conv2d p = geometry(L, 3);
+  lm_conv2d p = luma_optgeometry(L, 3);
   int64_t channels;
   const int64_t height = luma_optint(L, 3, "height", 0, 1, INT32_MAX),
                 width = luma_optint(L, 3, "width", 0, 1, INT32_MAX);
@@ -131,9 +131,9 @@ static int l_grad_weight(lua_State *L) {
   luma_checkkeys(L, 3, keys);
   luma_checkrank(L, 1, x, 4, "(n, h, w, c)");
   luma_checkrank(L, 2, dy, 4, "(n, oh, ow, k)");
-  lm_conv2d p = geometry(L, 3);
+  lm_conv2d p = luma_optgeometry(L, 3);
   int64_t kernel[2] = {0, 0};
-  opt_numbers(L, 3, "kernel", 1, kernel, 2);
+  luma_optnumbers(L, 3, "kernel", 1, kernel, 2);
   if (kernel[0] == 0) return luma_argerror(L, 3, "option kernel is required");
   const lm_shape w = {4, {kernel[0], kernel[1], x->shape.size[3] / p.groups, dy->shape.size[3]}};
   plan(L, &p, &x->shape, &w, NULL);
@@ -214,7 +214,7 @@ static int l_ref_conv2d(lua_State *L) {
   const lm_tensor *x = luma_checktensor(L, 1), *w = luma_checktensor(L, 2),
                   *b = luma_opttensor(L, 3);
   luma_checkkeys(L, 4, forward_keys);
-  lm_conv2d p = geometry(L, 4);
+  lm_conv2d p = luma_optgeometry(L, 4);
   plan(L, &p, &x->shape, &w->shape, b != NULL ? &b->shape : NULL);
   const bool relu = luma_optboolean(L, 4, "relu", false);
   const lm_shape shape = lm_conv2d_shape_y(&p);
@@ -235,7 +235,7 @@ static int l_ref_grads(lua_State *L) {
   const lm_tensor *x = luma_checktensor(L, 1), *w = luma_checktensor(L, 2),
                   *dy = luma_checktensor(L, 3);
   luma_checkkeys(L, 4, keys);
-  lm_conv2d p = geometry(L, 4);
+  lm_conv2d p = luma_optgeometry(L, 4);
   plan(L, &p, &x->shape, &w->shape, NULL);
   const lm_shape want = lm_conv2d_shape_y(&p);
   char a[LM_SHAPE_TEXT], c[LM_SHAPE_TEXT];

@@ -6,4 +6,9 @@ for _, file in ipairs { "layers", "container" } do
   for name, constructor in pairs(require("luma.nn." .. file)) do nn[name] = constructor end
 end
 
+--- nn.compile(module [, opts]): a frozen network made ready for inference.
+function nn.compile(module, opts)
+  return require "luma.nn.compile"(module, opts)
+end
+
 return nn

@@ -215,6 +215,11 @@ function Module:unfreeze(prefix)
   return set_frozen(self, prefix, false)
 end
 
+--- A copy made ready for inference on images of one size: see luma.nn.compile.
+function Module:compile(opts)
+  return require "luma.nn.compile"(self, opts)
+end
+
 -- ---- state ----
 
 --- name -> tensor of all parameters and buffers (the tensors themselves).

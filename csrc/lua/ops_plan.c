@@ -1,0 +1,219 @@
+/* ops_plan.c: compiled chains of convolutions as userdata (luma.nn.compile is
+ * the way in; kern/plan.h says what a plan is). */
+#include <string.h>
+
+#include "kern/plan.h"
+#include "lua/luma.h"
+#include "lua/ops_conv.h"
+
+#define LUMA_PLAN "luma.Plan"
+
+typedef struct {
+  lm_buffer *weights, *bias;
+} step_memory;
+
+typedef struct {
+  lm_plan plan;
+  bool closed;
+  int made; /* memory[0 .. made-1] are valid */
+  step_memory *memory;
+} compiled;
+
+static compiled *check_plan(lua_State *L, int arg) {
+  compiled *c = luaL_testudata(L, arg, LUMA_PLAN);
+  if (c == NULL) luma_argerror(L, arg, "%s expected, got %s", LUMA_PLAN, luaL_typename(L, arg));
+  if (c->closed) luma_error(L, "attempt to use a closed plan");
+  return c;
+}
+
+static int plan_close(lua_State *L) { /* also __gc and __close: safe to run twice */
+  compiled *c = luaL_testudata(L, 1, LUMA_PLAN);
+  if (c == NULL) return 0;
+  for (int i = 0; i < c->made; i++) {
+    lm_buffer_release(c->memory[i].weights);
+    lm_buffer_release(c->memory[i].bias);
+  }
+  c->made = 0;
+  c->closed = true;
+  return 0;
+}
+
+/* The userdata with room for count steps, empty and collectable. */
+static compiled *push_plan(lua_State *L, int count) {
+  const size_t size = sizeof(compiled) + (size_t)count * (sizeof(lm_step) + sizeof(step_memory));
+  compiled *c = lua_newuserdatauv(L, size, 0);
+  memset(c, 0, size);
+  c->plan.steps = (lm_step *)(c + 1);
+  c->memory = (step_memory *)(c->plan.steps + count);
+  if (luaL_newmetatable(L, LUMA_PLAN)) {
+    lua_pushcfunction(L, plan_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, plan_close);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  return c;
+}
+
+/* The tensor in field `key` of the table at `at`, as plain f32, pushed; NULL
+ * (and nil) when absent. */
+static const lm_tensor *plain_field(lua_State *L, int at, const char *key) {
+  if (lua_getfield(L, at, key) == LUA_TNIL) return NULL;
+  return luma_checkplain(L, lua_gettop(L), LM_F32);
+}
+
+static void read_step(lua_State *L, int index, lm_step *s) {
+  lua_geti(L, 1, index);
+  const int at = lua_gettop(L);
+  if (!lua_istable(L, at)) luma_argerror(L, 1, "step %d is not a table", index);
+  static const char *const kinds[] = {"conv", "max_pool", NULL};
+  s->is_conv = luma_optenum(L, at, "op", 0, kinds) == 0;
+  const lm_conv2d g = luma_optgeometry(L, at);
+  if (s->is_conv) {
+    s->conv = g;
+    s->conv.relu = luma_optboolean(L, at, "relu", false);
+    const lm_tensor *w = plain_field(L, at, "weight");
+    if (w == NULL) luma_argerror(L, 1, "step %d has no weight", index);
+    s->w = w->shape;
+    lua_settop(L, at);
+    const lm_tensor *b = plain_field(L, at, "bias");
+    if (b != NULL &&
+        (b->shape.rank != 1 || w->shape.rank != 4 || b->shape.size[0] != w->shape.size[3]))
+      luma_argerror(L, 1, "the bias of step %d does not fit its weight", index);
+  } else {
+    int64_t kernel[2] = {2, 2}, stride[2] = {0, 0};
+    luma_optnumbers(L, at, "kernel", 1, kernel, 2);
+    luma_optnumbers(L, at, "stride", 1, stride, 2);
+    s->pool = (lm_pool2d){.kernel_h = kernel[0],
+                          .kernel_w = kernel[1],
+                          .stride_h = stride[0] > 0 ? stride[0] : kernel[0],
+                          .stride_w = stride[1] > 0 ? stride[1] : kernel[1],
+                          .pad_top = g.pad[0],
+                          .pad_left = g.pad[1],
+                          .pad_bottom = g.pad[2],
+                          .pad_right = g.pad[3],
+                          .same = g.same};
+  }
+  lua_settop(L, at - 1);
+}
+
+/* Shares or transforms the weights of kept step i, which was step `index`. */
+static void take_weights(lua_State *L, compiled *c, int i, int index) {
+  lm_step *s = &c->plan.steps[i];
+  step_memory *m = &c->memory[i];
+  lm_err err;
+  c->made = i + 1;
+  if (!s->is_conv) return;
+  lua_geti(L, 1, index);
+  const int at = lua_gettop(L);
+  const lm_tensor *w = plain_field(L, at, "weight");
+  if (s->weight_floats > 0) {
+    m->weights = lm_buffer_new(s->weight_floats * (int64_t)sizeof(float), &err);
+    if (m->weights == NULL) luma_raise(L, &err);
+    s->weights = m->weights->data;
+    luma_checkrun(L, lm_plan_weights(s, lm_f32(w), m->weights->data));
+  } else {
+    m->weights = lm_buffer_retain(w->buffer);
+    s->weights = lm_f32(w);
+  }
+  const lm_tensor *b = plain_field(L, at, "bias");
+  if (b != NULL) {
+    m->bias = lm_buffer_retain(b->buffer);
+    s->bias = lm_f32(b);
+  }
+  lua_settop(L, at - 1);
+}
+
+static int l_new(lua_State *L) {
+  static const char *const keys[] = {"height", "width", "channels", "batch", NULL};
+  lua_settop(L, 2);
+  if (!lua_istable(L, 1)) return luma_argerror(L, 1, "list of steps expected");
+  luma_checkkeys(L, 2, keys);
+  const int64_t count = luaL_len(L, 1);
+  if (count < 1 || count > 10000)
+    return luma_argerror(L, 1, "1 to 10000 steps expected, got %lld", (long long)count);
+  compiled *c = push_plan(L, (int)count);
+  c->plan.count = (int)count;
+  c->plan.batch = luma_optint(L, 2, "batch", 16, 1, 1 << 20);
+  c->plan.in = (lm_shape){
+      4,
+      {1, luma_optint(L, 2, "height", 1, 1, 1 << 20), luma_optint(L, 2, "width", 1, 1, 1 << 20),
+       luma_optint(L, 2, "channels", 1, 1, 1 << 20)}};
+  for (int i = 0; i < count; i++) read_step(L, i + 1, &c->plan.steps[i]);
+  int *source = luma_newscratch(L, count * (int64_t)sizeof *source);
+  lm_err err;
+  if (!lm_plan_build(&c->plan, source, &err)) return luma_error(L, "%s", err.msg);
+  for (int i = 0; i < c->plan.count; i++) take_weights(L, c, i, source[i] + 1);
+  luma_freescratch(L, -1);
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int l_run(lua_State *L) {
+  compiled *c = check_plan(L, 1);
+  const lm_tensor *x = luma_checkplain(L, 2, LM_F32);
+  luma_checkrank(L, 2, x, 4, "(n, h, w, c)");
+  char a[LM_SHAPE_TEXT], b[LM_SHAPE_TEXT];
+  lm_shape in = c->plan.in, out = c->plan.out;
+  in.size[0] = out.size[0] = x->shape.size[0];
+  if (!lm_shape_equal(&in, &x->shape))
+    return luma_argerror(L, 2, "compiled for images of shape %s, got %s", lm_shape_text(&in, a),
+                         lm_shape_text(&x->shape, b));
+  void *arena = luma_newscratch(L, lm_plan_arena(&c->plan, in.size[0]));
+  lm_tensor *y = luma_newtensor(L, LM_F32, &out);
+  const bool ok = lm_plan_run(&c->plan, in.size[0], lm_f32(x), arena, lm_f32(y));
+  luma_freescratch(L, -2);
+  luma_checkrun(L, ok);
+  return 1;
+}
+
+static int l_info(lua_State *L) {
+  const compiled *c = check_plan(L, 1);
+  lua_newtable(L);
+  int64_t bytes = 0;
+  for (int i = 0; i < c->plan.count; i++) {
+    const lm_step *s = &c->plan.steps[i];
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, s->is_conv ? "conv" : "max_pool");
+    lua_setfield(L, -2, "op");
+    if (s->is_conv) {
+      lua_pushstring(L, lm_conv_algo_name(s->conv.algo[LM_CONV_FORWARD]));
+      lua_setfield(L, -2, "algorithm");
+      lua_pushboolean(L, s->conv.relu);
+      lua_setfield(L, -2, "relu");
+      lua_pushboolean(L, s->pooled);
+      lua_setfield(L, -2, "pooled");
+    }
+    lua_pushinteger(L, s->group);
+    lua_setfield(L, -2, "group");
+    lua_pushinteger(L, s->out);
+    lua_setfield(L, -2, "floats");
+    lua_seti(L, -2, i + 1);
+    if (s->weight_floats > 0) bytes += c->memory[i].weights->bytes;
+  }
+  lua_pushinteger(L, bytes);
+  lua_setfield(L, -2, "weight_bytes");
+  lua_pushinteger(L, lm_plan_arena(&c->plan, c->plan.batch));
+  lua_setfield(L, -2, "arena_bytes");
+  for (int d = 1; d <= 3; d++) {
+    static const char *const names[] = {"height", "width", "channels"};
+    lua_pushinteger(L, c->plan.out.size[d]);
+    lua_setfield(L, -2, names[d - 1]);
+  }
+  return 1;
+}
+
+extern const luma_op luma_ops_plan[];
+const luma_op luma_ops_plan[] = {
+    {"plan.new", "(steps, {height=, width=, channels=, batch=16}) -> plan",
+     "Compiles a chain of convolutions and maxima for images of one size; see nn.compile. Each "
+     "step is {op=\"conv\", weight=, bias=, relu=, stride=, pad=, dilation=, groups=} or "
+     "{op=\"max_pool\", kernel=, stride=, pad=}.",
+     l_new, LUMA_FUNCTION},
+    {"plan.run", "(plan, x) -> y", "Runs a compiled plan on x (n, h, w, c), for any n.", l_run,
+     LUMA_FUNCTION},
+    {"plan.info", "(plan) -> table",
+     "What became of the steps: algorithm, fusion and images in hand; bytes of weights and arena.",
+     l_info, LUMA_FUNCTION},
+    {"plan.close", "(plan)", "Releases the plan's weights now.", plan_close, LUMA_FUNCTION},
+    {NULL, NULL, NULL, NULL, 0}};
