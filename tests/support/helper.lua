@@ -3,6 +3,10 @@
 local busted = require "busted"
 local luma = require "luma"
 
+-- busted forgets loaded modules between files.  Those that hold state (the
+-- current tape) must be the same for all: load them before the first file.
+local _ = luma.tape, luma.nn
+
 local known = {}
 for name in pairs(_G) do known[name] = true end
 
