@@ -128,4 +128,23 @@ end
 -- @return path of the safetensors file, MD5 of the source | nil, message, code
 function store.convert_h5(path, opts) return require("luma.h5").convert(path, opts) end
 
+--- Writes a tree of tables, numbers, strings, booleans and tensors to one file,
+-- exact to the bit (see luma.store.tree): checkpoints.
+-- opts: kind = "checkpoint", version = 1.
+function store.save_tree(path, tree, opts) return require("luma.store.tree").save(path, tree, opts) end
+
+--- Reads such a tree; refuses another kind, a newer version, and one that lacks a
+-- key of opts.need.
+-- @return tree | nil, message, code
+function store.load_tree(path, opts) return require("luma.store.tree").load(path, opts) end
+
+--- Saves a model directory: { net =, classes =, preparation =, scale =, input =,
+-- architecture =, notes = } (see luma.store.model).
+-- @return true | nil, message, code
+function store.save_model(dir, opts) return require("luma.store.model").save(dir, opts) end
+
+--- Loads a model directory, without the script that made it.
+-- @return { net, classes, preparation, scale, input, architecture, notes } | nil, message, code
+function store.load_model(dir) return require("luma.store.model").load(dir) end
+
 return store
