@@ -7,14 +7,13 @@ local nn = require "luma.nn"
 
 local function folded(conv, norm, name)
   local function wide(x) return x:to "f64" end
-  local gamma, beta, mean, var = norm:statistics()
-  local scale = wide(gamma) / (wide(var) + norm.eps):sqrt()
+  local scale = wide(norm.weight) / (wide(norm.running_var) + norm.eps):sqrt()
   local o = conv.options
   local copy = nn.Conv2d(conv.cin, conv.cout, conv.kernel, { stride = o.stride, pad = o.pad, dilation = o.dilation,
     groups = o.groups, init = "zeros", name = name })
   copy.weight:copy_(wide(conv.weight) * scale) -- (kh, kw, cin, cout): scale runs along cout
   local bias = conv.bias and wide(conv.bias) or core.zeros(conv.cout):to "f64"
-  copy.bias:copy_((bias - wide(mean)) * scale + wide(beta))
+  copy.bias:copy_((bias - wide(norm.running_mean)) * scale + wide(norm.bias))
   copy:freeze()
   return copy
 end

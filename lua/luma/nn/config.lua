@@ -44,18 +44,21 @@ types = {
     function(layer)
       local t = convolution(layer)
       t.cin, t.cout, t.kernel = layer.cin, layer.cout, { table.unpack(layer.kernel) }
-      t.bias = layer.bias ~= nil
+      t.bias, t.l2 = layer.bias ~= nil, layer.l2
       return t
     end,
     function(nn, d)
       return nn.Conv2d(d.cin, d.cout, d.kernel, { stride = d.stride, pad = d.pad, dilation = d.dilation,
-        groups = d.groups, bias = d.bias, init = "zeros", name = d.name })
+        groups = d.groups, bias = d.bias, l2 = d.l2, init = "zeros", name = d.name })
     end },
   Linear = {
     function(layer)
-      return { name = layer.name, inputs = layer.inputs, outputs = layer.outputs, bias = layer.bias ~= nil }
+      return { name = layer.name, inputs = layer.inputs, outputs = layer.outputs, bias = layer.bias ~= nil,
+        l2 = layer.l2 }
     end,
-    function(nn, d) return nn.Linear(d.inputs, d.outputs, { bias = d.bias, init = "zeros", name = d.name }) end },
+    function(nn, d)
+      return nn.Linear(d.inputs, d.outputs, { bias = d.bias, l2 = d.l2, init = "zeros", name = d.name })
+    end },
   BatchNorm2d = {
     function(layer)
       return { name = layer.name, channels = layer.channels, eps = layer.eps, momentum = layer.momentum }
@@ -72,6 +75,7 @@ types = {
   GELU = { fields_of { "form" }, function(nn, d) return nn.GELU { form = d.form, name = d.name } end },
   Softmax = { fields_of { "dim" }, function(nn, d) return nn.Softmax(d.dim, { name = d.name }) end },
   Dropout = { fields_of { "p" }, function(nn, d) return nn.Dropout(d.p, { name = d.name }) end },
+  ZeroPad2d = { fields_of { "pad" }, function(nn, d) return nn.ZeroPad2d(d.pad, { name = d.name }) end },
   Sequential = {
     function(layer)
       local t = { name = layer.name, layers = {} }
@@ -100,6 +104,7 @@ function config.describe(net)
   if not entry then error(("a %s layer cannot be described as data"):format(tostring(net.type)), 2) end
   local t = entry[1](net)
   t.type = net.type
+  if #net.children == 0 and #net.params > 0 and net.frozen then t.frozen = true end
   return t
 end
 
@@ -109,7 +114,8 @@ function config.build(description)
   local entry = types[description.type]
   if not entry then error(("unknown layer type '%s'"):format(tostring(description.type)), 0) end
   if description.name ~= nil and type(description.name) ~= "string" then error("a layer's name must be a string", 0) end
-  return entry[2](require "luma.nn", description)
+  local layer = entry[2](require "luma.nn", description)
+  return description.frozen and layer:freeze() or layer
 end
 
 return config

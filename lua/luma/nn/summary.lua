@@ -57,8 +57,9 @@ local function collect(rows, module, name, shape, seen)
     for _, child in ipairs(module.children) do collect(rows, child[2], name .. "." .. child[1], shape, seen) end
   end
   local all, trained = counts(module, seen)
-  rows[#rows + 1] = { name = name or module.type, type = module.type == "Residual" and "Add" or module.type, shape = out,
-    parameters = all, trainable = trained, macs = #module.children == 0 and module:macs(shape) or 0 }
+  local kind = module.type == "Residual" and "Add" or module.type
+  rows[#rows + 1] = { name = name or module.type, type = kind, shape = out, parameters = all, trainable = trained,
+    macs = #module.children == 0 and module:macs(shape) or 0 }
   return out
 end
 

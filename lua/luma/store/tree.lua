@@ -115,7 +115,8 @@ function tree.load(path, opts)
   local kind, version = (metadata["~kind"] or ""):match "^(.+) (%d+)$"
   if format ~= FORMAT or not kind then return fail("plain tensors, not a %s written by luma", opts.kind) end
   if tonumber(written) > VERSION or kind == opts.kind and tonumber(version) > opts.version then
-    local _, message = fail("written by a newer luma (%s version %s; this one reads up to %d)", kind, version, opts.version)
+    local _, message = fail("written by a newer luma (%s version %s; this one reads up to %d)", kind, version,
+      opts.version)
     return nil, message, "unsupported"
   end
   if kind ~= opts.kind then return fail("a %s, not a %s", kind, opts.kind) end
