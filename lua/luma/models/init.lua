@@ -64,7 +64,7 @@ function models.tiny(opts)
   opts = options.check("models.tiny", opts, { weights = options.optional, init = "he_normal", cache = options.optional,
     finite = false, top = false })
   if opts.top then error("models.tiny: the embedded base has no top", 2) end
-  if opts.weights == "none" then return finish(tiny.build { init = opts.init }, "tiny", {}) end
+  if opts.weights == "none" or opts.weights == false then return finish(tiny.build { init = opts.init }, "tiny", {}) end
   local file = opts.weights or tiny.file
   if not opts.weights and not require("luma.files").is_file(file) then
     local model = finish(tiny.stand_in(), "tiny", {})

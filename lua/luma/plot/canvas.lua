@@ -124,8 +124,8 @@ function Canvas:png(opts)
   opts = opts or {}
   local scale = opts.scale or 2
   local out = { "set encoding utf8",
-    ("set terminal pngcairo noenhanced size %d,%d fontscale %g linewidth %g "
-      .. "font 'DejaVu Sans,10' background rgb '#ffffff'"):format(self.width * scale, self.height * scale, scale * 0.75, scale),
+    ("set terminal pngcairo noenhanced size %d,%d fontscale %g linewidth %g font 'DejaVu Sans,10'"):format(
+      self.width * scale, self.height * scale, scale * 0.75, scale) .. " background rgb '#ffffff'",
     "unset border", "unset tics", "unset key", "unset colorbox", "set lmargin 0", "set rmargin 0", "set tmargin 0",
     "set bmargin 0", ("set xrange [0:%d]"):format(self.width), ("set yrange [%d:0]"):format(self.height) }
   local n = 0
