@@ -191,13 +191,22 @@ function files.write_atomic(path, bytes)
   return true
 end
 
+-- A zombie (killed, its parent has not looked yet) is dead.
+local function is_alive(pid)
+  local f = io.open(("/proc/%d/stat"):format(pid))
+  if not f then return false end
+  local state = (f:read "a" or ""):match ".*%) (%a)"
+  f:close()
+  return state ~= "Z" and state ~= "X"
+end
+
 --- Removes temporary files that a killed process left in dir; those of living
 -- processes stay.  Returns how many were removed.
 function files.sweep(dir)
   local removed = 0
   for _, name in ipairs(files.list(dir, true) or {}) do
     local pid = tonumber(name:match(TEMPORARY))
-    if pid and pid ~= uv.os_getpid() and not files.is_dir("/proc/" .. pid) then
+    if pid and pid ~= uv.os_getpid() and not is_alive(pid) then
       if uv.fs_unlink(files.join(dir, name)) then removed = removed + 1 end
     end
   end

@@ -61,7 +61,7 @@ end
 
 local function summary(result, args)
   local parts = {}
-  for _, status in ipairs { "missing", "unreadable", "not square", "empty", "unsafe name" } do
+  for _, status in ipairs { "missing", "not read", "unreadable", "not square", "empty", "unsafe name" } do
     if result.counts[status] then parts[#parts + 1] = ("%d %s"):format(result.counts[status], status) end
   end
   print(("%d written to %s%s"):format(result.written, files.show(args.out),

@@ -57,6 +57,7 @@ end
 local function is_done(task, record)
   if not record then return false end
   if record.status == "missing" then return task.status == "missing" end
+  if record.status == "not read" then return false end -- the system's fault: perhaps it is over
   if task.status == "missing" then return record.status ~= "written" or files.is_file(task.path) end
   if record.bytes ~= tostring(task.bytes) or record.modified ~= task.modified then
     error(("%s: changed since it was prepared; choose another --out, or --fresh to start over"):format(
@@ -71,6 +72,7 @@ local function record_of(task, result)
     status = task.status, reason = task.reason }
   if result then
     record.status, record.reason = result.status, result.message
+    if result.code == "io" or result.code == "memory" then record.status = "not read" end
     if result.height > 0 then record.height, record.width = result.height, result.width end
     if result.side > 0 then
       record.rows_removed, record.cols_removed = result.rows_removed, result.cols_removed
@@ -96,7 +98,7 @@ local function write_tables(out, name, rows, journal, faithful)
         reason = record.reason, line = row.line }
     end
     -- The author writes the header with image 0, and only if that one is kept (D6).
-    if t.first == nil and record.status ~= "missing" and record.status ~= "unreadable" then
+    if t.first == nil and record.height then
       t.first = record.status
     end
   end
@@ -192,6 +194,7 @@ return function(rows, out, opts)
   for i, row in ipairs(rows) do order[i] = row.to end
   journal:sort(order)
   for _, record in ipairs(journal.records) do counts[record.status] = (counts[record.status] or 0) + 1 end
+  for folder in pairs(folders) do files.sweep(folder) end -- a process killed just now may have been alive before
   local tables, skipped, skipped_rows = write_tables(out, o.name, rows, journal, o.faithful)
   return { written = counts.written or 0, counts = counts, rows = #rows, done_now = #todo,
     resumed = #rows - #todo - #without, seconds = seconds, tables = tables, skipped = skipped,
