@@ -10,7 +10,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 128, MAX_SIDE = 1 << 24, FAR = 1 << 30 };
+#include "core/cpu.h"
+#include "image/warp_simd.h"
+
+enum { MAX_SIDE = 1 << 24 };
 
 const char *const lm_fill_names[LM_NFILL + 1] = {"nearest", "constant", "grid-constant", "reflect",
                                                  "mirror",  "wrap",     "grid-wrap",     NULL};
@@ -55,41 +58,26 @@ bool lm_warp_check(const lm_warp *p, const lm_warp_size *from, const lm_warp_siz
 
 /* ---- input points ---- */
 
-/* A block of output pixels: where each looks in the input. */
-typedef struct {
-  double r[BLOCK], c[BLOCK];  /* the input point */
-  int64_t at[BLOCK];          /* first pixel of the clamped point, in pixels */
-  float fr[BLOCK], fc[BLOCK]; /* fractions towards the next row and column */
-} points;
-
 static inline double clamp(double v, double lo, double hi) {
   v = v > lo ? v : lo;
   return v < hi ? v : hi;
 }
 
-/* The points of output row i, columns j0 .. j0+n-1 (j counts backwards from
- * the right edge when flipped).  The order of operations is SciPy's, so the
- * coordinates are its very bits. */
-static void find_points(const lm_warp *p, double i, double j, double step, int n, points *b) {
-  const double *m = p->m, r0 = m[0] * i, c0 = m[3] * i;
+/* The order of operations is SciPy's, so the coordinates are its very bits. */
+void lm_warp_find_plain(const lm_warp_line *l, int n, lm_warp_points *b) {
+  const double last_r = (double)(l->h - 1), last_c = (double)(l->w - 1);
+  const int32_t top_r = (int32_t)lm_max64(l->h - 2, 0), top_c = (int32_t)lm_max64(l->w - 2, 0);
   for (int k = 0; k < n; k++) {
-    const double at = j + step * k;
-    b->r[k] = clamp((r0 + m[1] * at) + m[2], -FAR, FAR);
-    b->c[k] = clamp((c0 + m[4] * at) + m[5], -FAR, FAR);
-  }
-}
-
-static void find_taps(int64_t h, int64_t w, int n, points *b) {
-  const double last_r = (double)(h - 1), last_c = (double)(w - 1);
-  const int32_t top_r = (int32_t)lm_max64(h - 2, 0), top_c = (int32_t)lm_max64(w - 2, 0);
-  for (int k = 0; k < n; k++) {
+    const double j = l->j + l->step * k;
+    b->r[k] = clamp((l->r0 + l->rj * j) + l->rt, -LM_WARP_FAR, LM_WARP_FAR);
+    b->c[k] = clamp((l->c0 + l->cj * j) + l->ct, -LM_WARP_FAR, LM_WARP_FAR);
     const double r = clamp(b->r[k], 0, last_r), c = clamp(b->c[k], 0, last_c);
     int32_t ir = (int32_t)r, ic = (int32_t)c;
     ir = ir < top_r ? ir : top_r;
     ic = ic < top_c ? ic : top_c;
     b->fr[k] = (float)(r - ir);
     b->fc[k] = (float)(c - ic);
-    b->at[k] = (int64_t)ir * w + ic;
+    b->at[k] = (int64_t)ir * l->w + ic;
   }
 }
 
@@ -125,13 +113,15 @@ static inline f4 load4(const void *data, int64_t k, bool u8) {
  * and 2..5, mixed down the rows, and the second lined up with the first.  The
  * fourth lane is spare; of all but the last pixel it is stored too and then
  * overwritten by the next. */
-static inline void mix_rgb(const source *s, const points *b, int n, void *out, bool in8,
-                           bool out8) {
-  const int64_t down = s->h > 1 ? 3 * s->w : 0;
+static inline __attribute__((always_inline)) void mix_rgb(const void *src, int64_t h, int64_t w,
+                                                          bool in8, bool out8,
+                                                          const lm_warp_points *b, int n,
+                                                          void *out) {
+  const int64_t down = h > 1 ? 3 * w : 0;
   for (int k = 0; k < n; k++) {
     const int64_t p = 3 * b->at[k];
-    const f4 left0 = load4(s->data, p, in8), right0 = load4(s->data, p + 2, in8);
-    const f4 left1 = load4(s->data, p + down, in8), right1 = load4(s->data, p + down + 2, in8);
+    const f4 left0 = load4(src, p, in8), right0 = load4(src, p + 2, in8);
+    const f4 left1 = load4(src, p + down, in8), right1 = load4(src, p + down + 2, in8);
     const float fr = b->fr[k], fc = b->fc[k];
     const f4 left = left0 + (left1 - left0) * fr, right = right0 + (right1 - right0) * fr;
     const f4 v = left + (__builtin_shufflevector(right, right, 1, 2, 3, 3) - left) * fc;
@@ -142,7 +132,17 @@ static inline void mix_rgb(const source *s, const points *b, int n, void *out, b
   }
 }
 
-static inline void mix_any(const source *s, const points *b, int n, void *out, bool in8,
+void lm_warp_mix_plain(const void *src, int64_t h, int64_t w, bool in8, bool out8,
+                       const lm_warp_points *b, int n, void *out) {
+  if (!in8)
+    mix_rgb(src, h, w, false, false, b, n, out);
+  else if (out8)
+    mix_rgb(src, h, w, true, true, b, n, out);
+  else
+    mix_rgb(src, h, w, true, false, b, n, out);
+}
+
+static inline void mix_any(const source *s, const lm_warp_points *b, int n, void *out, bool in8,
                            bool out8) {
   const int64_t nc = s->c, down = s->h > 1 ? nc * s->w : 0, right = s->w > 1 ? nc : 0;
   for (int k = 0; k < n; k++) {
@@ -202,8 +202,8 @@ static inline bool outside(double v, int64_t n) {
 }
 
 /* Does the pixels of the block again whose point is outside the image. */
-static inline void mend(const lm_warp *p, const source *s, const points *b, int n, void *out,
-                        bool in8, bool out8) {
+static inline void mend(const lm_warp *p, const source *s, const lm_warp_points *b, int n,
+                        void *out, bool in8, bool out8) {
   const float cval = (float)p->cval;
   for (int k = 0; k < n; k++) {
     double r = b->r[k], c = b->c[k];
@@ -235,8 +235,8 @@ static int64_t round_away(double v) {
   return (int64_t)(v < 0 ? -a : a);
 }
 
-static inline void pick(const lm_warp *p, const source *s, const points *b, int n, void *out,
-                        bool in8, bool out8) {
+static inline void pick(const lm_warp *p, const source *s, const lm_warp_points *b, int n,
+                        void *out, bool in8, bool out8) {
   const float cval = (float)p->cval;
   for (int k = 0; k < n; k++) {
     double r = b->r[k], c = b->c[k];
@@ -273,6 +273,16 @@ static inline void relight(const lm_warp *p, void *out, int64_t n, bool out8) {
 
 /* ---- the doors ---- */
 
+static void choose(lm_warp_find *find, lm_warp_mix *mix) {
+  *find = lm_warp_find_plain;
+  *mix = lm_warp_mix_plain;
+#if defined(__x86_64__)
+  const lm_isa isa = lm_cpu_isa();
+  if (isa == LM_ISA_AVX512) *find = lm_warp_find_avx512, *mix = lm_warp_mix_avx512;
+  if (isa == LM_ISA_AVX2) *find = lm_warp_find_avx2, *mix = lm_warp_mix_avx2;
+#endif
+}
+
 static inline void copy_row(const source *s, int64_t i, bool flip, void *out, bool in8, bool out8) {
   const int64_t row = i * s->w * s->c;
   for (int64_t j = 0; j < s->w; j++) {
@@ -287,8 +297,11 @@ static inline __attribute__((always_inline)) void warp(const lm_warp *p, const s
                                                        bool out8) {
   const int64_t h = to->height, w = to->width, element = out8 ? 1 : 4;
   const bool copy = p->identity && h == s->h && w == s->w;
-  const double step = p->flip_h ? -1 : 1;
-  points b;
+  const double *m = p->m;
+  lm_warp_find find;
+  lm_warp_mix mix;
+  choose(&find, &mix);
+  lm_warp_points b;
   for (int64_t i = 0; i < h; i++) {
     const int64_t from = p->flip_v ? h - 1 - i : i;
     char *row = (char *)out + i * w * s->c * element;
@@ -296,17 +309,26 @@ static inline __attribute__((always_inline)) void warp(const lm_warp *p, const s
       copy_row(s, from, p->flip_h, row, in8, out8);
       continue;
     }
-    for (int64_t j = 0; j < w; j += BLOCK) {
-      const int n = (int)lm_min64(BLOCK, w - j);
+    for (int64_t j = 0; j < w; j += LM_WARP_BLOCK) {
+      const int n = (int)lm_min64(LM_WARP_BLOCK, w - j);
       void *at = row + j * s->c * element;
-      find_points(p, (double)from, (double)(p->flip_h ? w - 1 - j : j), step, n, &b);
+      const lm_warp_line line = {m[0] * (double)from,
+                                 m[1],
+                                 m[2],
+                                 m[3] * (double)from,
+                                 m[4],
+                                 m[5],
+                                 (double)(p->flip_h ? w - 1 - j : j),
+                                 p->flip_h ? -1 : 1,
+                                 s->h,
+                                 s->w};
+      find(&line, n, &b);
       if (p->sample == LM_SAMPLE_NEAREST) {
         pick(p, s, &b, n, at, in8, out8);
         continue;
       }
-      find_taps(s->h, s->w, n, &b);
       if (s->c == 3 && s->w > 1)
-        mix_rgb(s, &b, n, at, in8, out8);
+        mix(s->data, s->h, s->w, in8, out8, &b, n, at);
       else
         mix_any(s, &b, n, at, in8, out8);
       if (p->fill != LM_FILL_NEAREST) mend(p, s, &b, n, at, in8, out8);
