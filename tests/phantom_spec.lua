@@ -67,7 +67,8 @@ describe("a phantom", function()
 
   it("refuses what it cannot draw", function()
     assert.error_matches(function() image.phantom { opacity = 2 } end, "option opacity must be in 0..1, got 2")
-    assert.error_matches(function() image.phantom { size = 100, left = 50 } end, "a bar must be in 0..25 pixels, got 50")
+    assert.error_matches(function() image.phantom { size = 100, left = 50 } end,
+      "a bar must be in 0..25 pixels, got 50")
     assert.error_matches(function() image.phantom { sice = 100 } end, "unknown option 'sice'")
   end)
 end)

@@ -395,6 +395,7 @@ extern const luma_op luma_ops_linalg[];
 extern const luma_op luma_ops_loss[];
 extern const luma_op luma_ops_nn[];
 extern const luma_op luma_ops_norm[];
+extern const luma_op luma_ops_loader[];
 extern const luma_op luma_ops_phantom[];
 extern const luma_op luma_ops_plan[];
 extern const luma_op luma_ops_prepare[];
@@ -421,6 +422,7 @@ static const luma_op *const tables[] = {
     luma_ops_loss,
     luma_ops_nn,
     luma_ops_norm,
+    luma_ops_loader,
     luma_ops_phantom,
     luma_ops_plan,
     luma_ops_prepare,

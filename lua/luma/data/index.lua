@@ -59,7 +59,10 @@ local function new(rows, info)
 end
 
 --- Whether value is an index.
-local function is_index(value) return getmetatable(value) == meta end
+local function is_index(value)
+  local its = type(value) == "table" and getmetatable(value)
+  return type(its) == "table" and its.__name == meta.__name
+end
 
 meta.__index = Index
 
