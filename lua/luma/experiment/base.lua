@@ -13,19 +13,10 @@ base.scalings = {
 }
 
 local function load_model(config)
+  if config.weights == "none" then luma.seed(config.seed, 1 << 50) end
   local options = {}
-  if config.base ~= "tiny" then options.top = false end
-  if config.weights == "none" then
-    luma.seed(config.seed, 1 << 50)
-  elseif config.weights ~= "embedded" then
-    options.weights = config.weights
-  end
-  if config.base == "tiny" and config.weights == "none" then options.weights = false end
-  local build = models[config.base]
-  if type(build) ~= "function" then
-    error(("--base %s: no such network (known: tiny, vgg16, vgg19, resnet50)"):format(tostring(config.base)), 0)
-  end
-  local model, message = build(options)
+  if config.weights ~= "embedded" then options.weights = config.weights end
+  local model, message = models.build(config.base, options)
   if not model then error(message, 0) end
   return model
 end
@@ -40,7 +31,9 @@ function base.open(config)
   if not base.scalings[scale] then
     error(("--scale must be unit, caffe, tf or torch, got '%s'"):format(tostring(scale)), 0)
   end
+  local note = model.weights.note
   local self = {
+    note = note and note:find("random", 1, true) and config.weights ~= "none" and ("The base has %s."):format(note) or nil,
     name = config.base, model = model, input = input, scale = scale, weights = config.weights,
     output_shape = { table.unpack(model:output_shape { 1, input.height, input.width, input.channels }, 2) },
   }

@@ -80,8 +80,9 @@ function Features:compute(state)
     local last = pass.first + #pass.part - 1
     if self.done < last then
       local at = pass.first
-      for x in pass.part:batches(loading(self, pass.view)) do
+      for x, y in pass.part:batches(loading(self, pass.view)) do
         local n = #x
+        y:close()
         if at + n - 1 > self.done then
           local rows <close> = through(self, x)
           self.x:narrow(1, at, n):copy_(rows)

@@ -39,6 +39,11 @@ end
 local function choose_base(a, c)
   c.weights = a.weights
   c.base = a.base or ((a.weights and a.weights ~= "none") and "vgg19" or "tiny")
+  local known = false
+  for _, name in ipairs(luma.models.names) do known = known or name == c.base end
+  if not known then
+    fail("--base must be one of %s, got '%s'", table.concat(luma.models.names, ", "), luma.text.printable(c.base, 40))
+  end
   if a.weights and a.weights ~= "none" then existing_file("weights", a.weights) end
   if not a.weights then
     if c.base ~= "tiny" then

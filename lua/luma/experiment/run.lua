@@ -98,7 +98,7 @@ local function cautions(job)
   if job.config.weights == "none" then
     out[#out + 1] = "The base has random weights: nothing is transferred (the article reports 0.5 to 0.6 for that)."
   end
-  if job.network.model.note then out[#out + 1] = job.network.model.note end
+  out[#out + 1] = job.network.note
   if job.index:patients() == 0 then
     out[#out + 1] = "Patients are unknown: images of one person may stand in several parts, and the numbers flatter."
   end

@@ -86,9 +86,9 @@ local function done(run)
     { "input scaling", m.scale .. (m.scale_words and ": " .. m.scale_words or "") },
     { "features", ("%d numbers an image; %d images passed the base, %s a second"):format(m.features.width,
       m.features.images, m.features.per_second and ("%.1f"):format(m.features.per_second) or "?") },
-    { "augmentation", ("rotation up to %g degrees, shifts up to %g, flips; %s; convention %s"):format(c.augment.rotation,
-      c.augment.width_shift, c.views > 0 and text.plural(c.views, "kept view") .. " an image" or "fresh views every epoch",
-      c.augment.compat) },
+    { "augmentation", ("rotation up to %g degrees, shifts up to %g, flips; %s; convention %s"):format(
+      c.augment.rotation, c.augment.width_shift, c.views > 0 and text.plural(c.views, "kept view") .. " an image"
+      or "fresh views every epoch", c.augment.compat) },
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
       m.features.width * #run.classes + #run.classes) },
     { "training", ("Adam, rate %g, batches of %d, %s; kept: %s"):format(c.rate, c.batch,
