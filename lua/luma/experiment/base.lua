@@ -33,7 +33,8 @@ function base.open(config)
   end
   local note = model.weights.note
   local self = {
-    note = note and note:find("random", 1, true) and config.weights ~= "none" and ("The base has %s."):format(note) or nil,
+    note = note and config.weights ~= "none" and note:find("random", 1, true) and ("The base has %s."):format(note)
+      or nil,
     name = config.base, model = model, input = input, scale = scale, weights = config.weights,
     output_shape = { table.unpack(model:output_shape { 1, input.height, input.width, input.channels }, 2) },
   }
