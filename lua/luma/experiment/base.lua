@@ -6,6 +6,9 @@ local models = luma.models
 
 local base = {}
 
+--- Images a pass.
+base.batch = 16
+
 --- What each scaling does, in words for the report.
 base.scalings = {
   unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
@@ -47,9 +50,10 @@ function base.open(config)
       base.scalings[scale], input.scale, base.scalings[input.scale],
       config.faithful and "; the article did the same" or "")
   end
-  local compiled = model.compile and model:compile() or nil
-  self.compiled = compiled ~= nil
-  self.forward = function(x) return (compiled or model)(x) end
+  -- The compiled plan holds its own copy of the weights: the model's may go.
+  local compiled = model:compile { batch = base.batch }
+  for _, p in ipairs(model:named_parameters()) do p[2]:close() end
+  self.forward = function(x) return compiled(x) end
   return self
 end
 

@@ -15,7 +15,7 @@ local progress = luma.progress
 local Features = {}
 Features.__index = Features
 
-local BATCH = 16
+local BATCH = require("luma.experiment.base").batch
 
 -- Options of the loader for one pass over the images.
 local function loading(self, view)
