@@ -227,4 +227,6 @@ function Adam:update(group, p, g, n)
     beta2 = group.beta2, eps = group.eps, decay = coupled, shrink = self.type == "AdamW" and group.lr * decay or 0 })
 end
 
+optim.schedule = require "luma.schedule"
+
 return optim

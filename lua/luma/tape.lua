@@ -15,9 +15,11 @@
 -- outermost net(x) returned, and, for good, what tape:keep(x) names.
 
 local core = require "luma.core"
+local options = require "luma.options"
 local grad = require "luma.grad"
 local hook = core.hook
 
+local tape = {} -- what require "luma.tape" returns; tape.place is set by luma.nn
 local Tape = {}
 Tape.__index = Tape
 Tape.__name = "luma.Tape"
@@ -60,7 +62,7 @@ end
 --- Called by the dispatcher for every op that has a followed argument.
 function record(op, out, saved, ...)
   if type(out) == "table" then return record_pieces(out, ...) end
-  local tape = newest[1]
+  local listener = newest[1]
   local args = table.pack(...)
   if op == "neg" then args.n = 1 end -- Lua hands __unm its operand twice
   local followed, same = 0, false
@@ -76,21 +78,21 @@ function record(op, out, saved, ...)
     return
   end
   if grad.none[op] or not FLOAT[hook.info(out)] then return end
-  local step = { op = op, args = args, out = out, saved = saved, version = hook.version(out), versions = {} }
+  local step = { op = op, args = args, out = out, saved = saved, place = tape.place and tape.place(), version = hook.version(out), versions = {} }
   each_tensor(args, function(t) step.versions[t] = hook.version(t) end)
-  local steps = tape.steps
+  local steps = listener.steps
   steps[#steps + 1] = step
-  hook.tape_of(out, tape.serial)
+  hook.tape_of(out, listener.serial)
 end
 hook.recorder(record)
 
 --- Opens a tape, which listens until it is closed or has gone back.
 local function new()
   serials = serials + 1
-  local tape = setmetatable({ serial = serials, steps = {}, kept = {}, results = {}, outer = newest[1] }, Tape)
-  newest[1] = tape
-  hook.tape_serial(tape.serial)
-  return tape
+  local self = setmetatable({ serial = serials, steps = {}, kept = {}, results = {}, outer = newest[1] }, Tape)
+  newest[1] = self
+  hook.tape_serial(self.serial)
+  return self
 end
 
 --- Keeps x out of the tape's hands: it is closed neither by backward nor with
@@ -204,7 +206,8 @@ end
 
 --- One step back: dy is known, the arguments' gradients are asked for.
 local function step_back(flow, step, number, dy)
-  local row = grad.rows[step.op]
+  local row = step.back and { reads = {}, all = function(dy_, _, ...) return step.back(dy_, ...) end }
+    or grad.rows[step.op]
   if not row then
     error(("backward: no gradient for '%s' (step %d); add a row to luma.grad"):format(step.op, number), 0)
   end
@@ -243,24 +246,28 @@ local function step_back(flow, step, number, dy)
   if masked ~= dy and not flow.holders[masked] then masked:close() end
 end
 
---- Computes the gradient of `loss` for every trainable tensor it depends on.
--- Gradients replace those of the last backward; with {accumulate = true} they
--- are added to them (for batches that do not fit into memory at once).
--- @param loss a tensor with one element, or any with {gradient = dy}
--- @param opts {accumulate = false, gradient = nil}
-function Tape:backward(loss, opts)
-  opts = require("luma.options").check("backward", opts, { accumulate = false,
-    gradient = require("luma.options").optional })
-  if self.closed then error("backward: the tape is closed", 2) end
-  if self.loss then error("backward: this tape has gone back already; its activations are gone", 2) end
-  if not is_tensor(loss) then error("backward: luma.Tensor expected, got " .. type(loss), 2) end
+--- Checks what backward and gradients were given.
+local function check_backward(self, fname, loss, opts)
+  if self.closed then error(fname .. ": the tape is closed", 3) end
+  if self.loss then error(fname .. ": this tape has gone back already; its activations are gone", 3) end
+  if not is_tensor(loss) then error(fname .. ": luma.Tensor expected, got " .. type(loss), 3) end
   if hook.tape_of(loss) ~= self.serial then
-    error("backward: the loss does not depend on anything trainable inside this tape", 2)
+    error(fname .. ": the loss does not depend on anything trainable inside this tape", 3)
   end
+  local _, _, shape = hook.info(loss)
   if not opts.gradient and core.count(loss) ~= 1 then
-    error(("backward: a loss with one element expected, got shape %s (reduce it with mean, or pass "
-      .. "{gradient = dy})"):format(select(3, hook.info(loss))), 2)
+    error(("%s: a loss with one element expected, got shape %s (reduce it with mean, or pass {gradient = dy})")
+      :format(fname, shape), 3)
   end
+  if opts.gradient then
+    local _, _, got = hook.info(opts.gradient)
+    if got ~= shape then error(("%s: gradient of shape %s expected, got %s"):format(fname, shape, got), 3) end
+  end
+end
+
+--- Walks from loss to the leaves; what arrived at the leaves (and at the tensors
+-- in `wanted`) is left in the flow that is returned.
+local function go_back(self, loss, seed, wanted)
   self.loss = loss
   stop_listening(self)
 
@@ -269,7 +276,6 @@ function Tape:backward(loss, opts)
   function flow.follows(x)
     return is_tensor(x) and (hook.trainable(x) or hook.tape_of(x) == serial)
   end
-  local seed = opts.gradient
   if seed then
     flow.given[seed] = true -- the caller's: never closed or changed here
   else
@@ -292,7 +298,7 @@ function Tape:backward(loss, opts)
         end
         error(err, type(err) == "string" and 2 or 0)
       end
-      if not hook.trainable(step.out) then
+      if not hook.trainable(step.out) and not wanted[step.out] then
         flow.of[step.out] = nil
         flow:release(dy)
       end
@@ -301,31 +307,70 @@ function Tape:backward(loss, opts)
     close_step(self, step)
   end
   self.pending = nil
-  self:assign(flow, opts.accumulate)
+  return flow
 end
 
---- Hands the leaves their gradients.
-function Tape:assign(flow, accumulate)
-  local taken = {}
-  for x, g in pairs(flow.of) do
-    if hook.trainable(x) then
-      local old = hook.grad(x)
-      if old and accumulate then
-        core.add_(old, g)
-        flow:release(g)
-      else
-        -- One tensor may have arrived for two leaves (x + y): each gets its own.
-        if taken[g] or flow.given[g] or hook.shared(g) then
-          local own = core.clone(g)
-          if not taken[g] then flow:release(g) end
-          g = own
-        end
-        taken[g] = true
-        hook.grad(x, g)
-        if old then old:close() end
-      end
+--- Takes x's gradient out of the flow.  One tensor may have arrived for two
+-- leaves (x + y): each gets its own.
+function Flow:take(x)
+  local g = self.of[x]
+  self.of[x] = nil
+  if g == nil then return nil end
+  if self.holders[g] > 1 or self.given[g] or hook.shared(g) then
+    local own = core.clone(g)
+    self:release(g)
+    return own
+  end
+  self.holders[g] = nil
+  return g
+end
+
+--- Computes the gradient of `loss` for every trainable tensor it depends on.
+-- Gradients replace those of the last backward; with {accumulate = true} they
+-- are added to them (for batches that do not fit into memory at once).
+-- @param loss a tensor with one element, or any with {gradient = dy}
+-- @param opts {accumulate = false, gradient = nil}
+function Tape:backward(loss, opts)
+  opts = options.check("backward", opts, { accumulate = false, gradient = options.optional })
+  check_backward(self, "backward", loss, opts)
+  local flow = go_back(self, loss, opts.gradient, {})
+  for x in pairs(flow.of) do
+    local old = hook.grad(x)
+    local g = flow:take(x)
+    if old and opts.accumulate then
+      core.add_(old, g)
+      g:close()
+    else
+      hook.grad(x, g)
+      if old then old:close() end
     end
   end
+end
+
+--- The gradients of `loss` for the tensors in the list `wanted` (leaves, or
+-- anything computed inside this tape), without touching any x:grad().
+-- @param opts {gradient = nil}
+-- @return a list; false where the loss does not depend on that tensor
+function Tape:gradients(loss, wanted, opts)
+  opts = options.check("gradients", opts, { gradient = options.optional })
+  check_backward(self, "gradients", loss, opts)
+  local set = {}
+  for _, x in ipairs(wanted) do set[x] = true end
+  local flow = go_back(self, loss, opts.gradient, set)
+  local list = {}
+  for i, x in ipairs(wanted) do list[i] = flow:take(x) or false end
+  for x in pairs(flow.of) do flow:take(x):close() end
+  return list
+end
+
+--- Adds a step of the caller's own: backward calls
+--   back(dy, args...) -> gradient for each of args
+-- for what `out` was computed from.  nn's Checkpoint is made of this.
+function Tape:add_step(op, out, back, ...)
+  local step = { op = op, args = table.pack(...), out = out, back = back, version = hook.version(out), versions = {} }
+  each_tensor(step.args, function(t) step.versions[t] = hook.version(t) end)
+  self.steps[#self.steps + 1] = step
+  hook.tape_of(out, self.serial)
 end
 
 -- ---- seeing ----
@@ -353,7 +398,7 @@ function Tape:__tostring()
   return table.concat(lines, "\n")
 end
 
-local tape = { Tape = Tape }
+tape.Tape = Tape
 
 --- The tape that listens now, or nil.
 function tape.current()

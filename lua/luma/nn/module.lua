@@ -63,8 +63,12 @@ local function place()
     local key = running[i][1]
     parts[#parts + 1] = math.type(key) == "integer" and ("[%d]"):format(key) or "." .. tostring(key)
   end
-  local module = running[#running][2]
-  return ("in %s %s: "):format(table.concat(parts), module:describe())
+  return ("%s %s"):format(table.concat(parts), running[#running][2]:describe())
+end
+
+--- Where an op that a tape records was called from: "net[3] ReLU()".
+function tape.place()
+  return #running > 0 and place() or nil
 end
 
 --- Calls a child by its key, so that an error can say where.
@@ -88,7 +92,7 @@ local function outermost(self, ...)
     return table.unpack(results, 2, results.n)
   end
   local err = results[2]
-  local where = type(err) == "string" and place() .. err:gsub("^[^\n:]*:%d+: ", "") or nil
+  local where = type(err) == "string" and ("in %s: %s"):format(place(), (err:gsub("^[^\n:]*:%d+: ", ""))) or nil
   running = {}
   error(where or err, 0)
 end
