@@ -285,4 +285,7 @@ function plot.caption(words, opts)
   return p
 end
 
+--- A picture of a network (see luma.plot.architecture): figure:save "net.svg".
+function plot.architecture(net, opts) return require "luma.plot.architecture"(net, opts) end
+
 return plot

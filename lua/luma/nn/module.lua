@@ -316,6 +316,12 @@ function Module:macs(shape)
   return 0
 end
 
+--- A table of the layers: output shapes, weights, multiplications (nn/summary.lua).
+-- shape: the input's with its batch; a model of the zoo knows its own.
+function Module:summary(shape)
+  return require "luma.nn.summary"(self, shape)
+end
+
 --- One line: "Conv2d(3 -> 64, 3x3)".
 function Module:describe()
   return self.type .. "()"

@@ -26,8 +26,8 @@ local INDENT = 12 -- of a block's frame around its boxes
 -- The height of a box tells how large its feature map is.
 local function height_of(part)
   local side = part.out and #part.out == 4 and part.out[2]
-  if not side then return part.kind == "dense" and 120 or 110 end
-  return 62 + 14 * math.log(math.max(1, side), 2)
+  if not side then return 120 end
+  return 104 + 10 * math.log(math.max(1, side), 2)
 end
 
 -- Width of a part, drawn once.
@@ -74,7 +74,7 @@ local function block(c, part, x, axis)
   c:arrow({ { split, axis }, { split, over }, { sum, over }, { sum, axis - 9 } }, { stroke = FAINT })
   c:line({ { x, axis }, { x + INDENT, axis } }, { stroke = FAINT })
   if part.shortcut then
-    local middle, sw = (split + sum) / 2, 58
+    local middle, sw = (split + sum) / 2, 16 + 6.4 * utf8.len(part.shortcut)
     local fill, stroke = table.unpack(colours.conv)
     c:rect(middle - sw / 2, over - 10, sw, 20, { fill = fill, stroke = stroke, round = 4 })
     c:text(middle, over, part.shortcut, { size = 10, colour = INK })

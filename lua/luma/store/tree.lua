@@ -46,7 +46,7 @@ local function decode_leaf(text)
   if kind == "f:" then
     if special[rest] then return special[rest] end
     local n = rest:match "^%-?0x%x" and tonumber(rest)
-    return n and n + 0.0
+    return math.type(n) == "float" and n or nil -- %a has an exponent, so it reads back as a float, -0.0 too
   end
   if kind == "s:" then return rest end
   if kind == "b:" then return ({ ["true"] = true, ["false"] = false })[rest] end
