@@ -31,7 +31,8 @@ static style choose(const lm_tensor *t) {
   if (!whole) strcpy(s.format, most >= 1e5 || least < 1e-3 ? "%.4e" : "%.4f");
   if (whole && most >= 1e15) strcpy(s.format, "%.4e");
   for (int64_t i = 0; i < n; i++) {
-    const int w = snprintf(NULL, 0, s.format, lm_tensor_get(t, i));
+    const double v = lm_tensor_get(t, i);
+    const int w = isnan(v) ? 3 : snprintf(NULL, 0, s.format, v);
     if (w > s.width) s.width = w;
   }
   return s;
