@@ -70,6 +70,12 @@ describe("interrupt", function()
       print 'ready'
       while true do pcall(function() for i = 1, 1e9 do end end) end
     end]])
+  stops("a loop in a loop, both swallowing", [[
+    local function item() for i = 1, 1e9 do end end
+    local function work()
+      print 'ready'
+      while true do pcall(function() while true do pcall(item) end end) end
+    end]])
   stops("a loop that swallows errors of ops", [[
     local a = luma.ones(500, 500)
     local function work() print 'ready' while true do pcall(luma.matmul, a, a) end end]])
@@ -81,15 +87,15 @@ describe("interrupt", function()
   end)
 
   it("raises one sentinel, known by identity, until it is cleared", function()
-    local system = luma.core.system
+    local system, a = luma.core.system, luma.ones(4, 4)
     system.interrupt_set()
-    local ok, err = pcall(luma.matmul, luma.ones(4, 4), luma.ones(4, 4))
+    local ok, err = pcall(luma.matmul, a, a)
     assert.is_false(ok)
     assert.is_true(rawequal(err, luma.core.interrupt))
     assert.equal("interrupted", tostring(err))
     assert.is_true(system.interrupted())
     assert.is_true(system.interrupt_clear())
     assert.is_false(system.interrupt_clear())
-    assert.equal(4, luma.matmul(luma.ones(4, 4), luma.ones(4, 4))[1][1])
+    assert.equal(4, luma.matmul(a, a)[1][1])
   end)
 end)

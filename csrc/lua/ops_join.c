@@ -84,20 +84,14 @@ static int l_stack(lua_State *L) {
   return join(L, true);
 }
 
-/* ---- split, chunk: lists of narrow views, made by the op itself so that a
- * tape sees each ---- */
+/* ---- split, chunk: lists of views; the tape notes each piece as a step ---- */
 
-static void push_part(lua_State *L, int dim, int64_t start, int64_t len, int64_t place) {
-  luaL_getmetatable(L, LUMA_TENSOR);
-  lua_getfield(L, -1, "methods");
-  lua_getfield(L, -1, "narrow");
-  lua_pushvalue(L, 1);
-  lua_pushinteger(L, dim + 1);
-  lua_pushinteger(L, start + 1);
-  lua_pushinteger(L, len);
-  lua_call(L, 4, 1);
-  lua_rawseti(L, -4, place);
-  lua_pop(L, 2);
+static void push_part(lua_State *L, const lm_tensor *x, int dim, int64_t start, int64_t len,
+                      int64_t place) {
+  lm_tensor part;
+  lm_tensor_narrow(x, dim, start, len, &part);
+  luma_pushview(L, &part);
+  lua_rawseti(L, -2, place);
 }
 
 static int l_split(lua_State *L) {
@@ -110,7 +104,7 @@ static int l_split(lua_State *L) {
     const int64_t len = luma_checkint(L, 2, 1, INT64_MAX, "length");
     lua_newtable(L);
     for (int64_t at = 0, k = 1; at < size; at += len, k++)
-      push_part(L, dim, at, lm_min64(len, size - at), k);
+      push_part(L, x, dim, at, lm_min64(len, size - at), k);
     return 1;
   }
   const int64_t n = (int64_t)lua_rawlen(L, 2);
@@ -122,7 +116,7 @@ static int l_split(lua_State *L) {
     lua_pop(L, 1);
     if (len > size - at)
       luma_argerror(L, 2, "the lengths pass the %lld of dimension %d", (long long)size, dim + 1);
-    push_part(L, dim, at, len, k);
+    push_part(L, x, dim, at, len, k);
     at += len;
   }
   if (at != size)
@@ -142,7 +136,7 @@ static int l_chunk(lua_State *L) {
   int64_t at = 0;
   for (int64_t k = 0; k < n; k++) { /* the first size % n parts are one longer */
     const int64_t len = size / n + (k < size % n);
-    push_part(L, dim, at, len, k + 1);
+    push_part(L, x, dim, at, len, k + 1);
     at += len;
   }
   return 1;

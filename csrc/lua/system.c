@@ -27,18 +27,24 @@ static void on_signal(int number) {
 }
 
 enum { HOOK_COUNT = 10000 }; /* instructions between two looks at the flag */
-static int swallowed;        /* sentinels raised by the hook since the flag was cleared */
+static int swallowed;        /* rounds of sentinels since the flag was cleared */
+static int burst;            /* sentinels still to come in this round */
 
 /* A loop around pcall could swallow the sentinel for ever, when the look
- * always falls inside the pcall.  From the third time on the hook looks at
- * every instruction, so the loop itself is interrupted as well. */
+ * always falls inside the pcall.  So round k raises k more at the very next
+ * instructions: one round leaves one pcall, the next two, and whoever handles
+ * the sentinel has the rest of a round's time to clear the flag. */
 static void on_count(lua_State *L, lua_Debug *ar) {
   (void)ar;
   if (!lm_interrupted()) {
     if (lua_gethookcount(L) != HOOK_COUNT) lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_COUNT);
     return;
   }
-  if (++swallowed >= 3) lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+  if (burst > 0)
+    burst--;
+  else
+    burst = swallowed++;
+  lua_sethook(L, on_count, LUA_MASKCOUNT, burst > 0 ? 1 : HOOK_COUNT);
   lua_getfield(L, LUA_REGISTRYINDEX, "luma.interrupt");
   lua_error(L);
 }
@@ -75,7 +81,7 @@ static int l_interrupted(lua_State *L) {
 static int l_interrupt_clear(lua_State *L) {
   lua_pushboolean(L, lm_interrupted());
   lm_interrupt_clear();
-  swallowed = 0;
+  swallowed = burst = 0;
   return 1;
 }
 
