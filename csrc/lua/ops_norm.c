@@ -110,7 +110,7 @@ static int l_pad2d(lua_State *L) {
   for (int i = 0; i < 4; i++) {
     if (lua_istable(L, 2)) {
       int exact;
-      lua_geti(L, 2, i + 1);
+      lua_rawgeti(L, 2, i + 1);
       pad[i] = lua_tointegerx(L, -1, &exact);
       if (!exact || pad[i] < 0 || pad[i] > INT32_MAX)
         return luma_argerror(L, 2, "pad must be a whole number >= 0 or {top, left, bottom, right}");
