@@ -159,11 +159,12 @@ static lm_prepare_outcome run(const lm_image *m, const lm_prepare_options *o, lm
   const lm_square q =
       lm_bars_square(v.h, v.w, report->rows_removed, report->cols_removed, o->faithful);
   if (!q.square) {
+    const int64_t d = report->rows_removed - report->cols_removed;
     lm_fail(e, LM_E_SHAPE,
-            "nothing square is left: %lld rows and %lld columns removed of %lld x "
-            "%lld%s",
-            (long long)report->rows_removed, (long long)report->cols_removed, (long long)h,
-            (long long)w, o->faithful ? " (the published cut by one leaves nothing)" : "");
+            "nothing square is left of %lld x %lld (rows removed: %lld, columns: %lld%s)",
+            (long long)h, (long long)w, (long long)report->rows_removed,
+            (long long)report->cols_removed,
+            o->faithful && (d == 1 || d == -1) ? "; the published cut by one leaves nothing" : "");
     return LM_PREPARE_EMPTY;
   }
   v.px += q.top * v.stride + q.left * c;

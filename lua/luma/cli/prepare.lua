@@ -75,6 +75,9 @@ local function summary(result, args)
   for _, path in ipairs(result.tables) do print("  " .. files.show(path)) end
   print(("  %s: %s"):format(files.show(result.skipped),
     #result.skipped_rows == 0 and "nothing was skipped" or "what was skipped, and why"))
+  if (result.counts["not square"] or 0) > 0 and not args.squash then
+    print "    (--squash first makes every image square, as the published COVID-19 images were made)"
+  end
   local shown = 0
   for _, row in ipairs(result.skipped_rows) do
     if row.status ~= "missing" and shown < 5 then
