@@ -116,13 +116,13 @@ local phantom = {}
 --   "opacity"}; also effusion, cardiomegaly, nodule); patients (0.7 * count):
 --   some have several images; size (1024) pixels; seed (luma.seed()); bars: share
 --   of each class with black bars ({normal = 0.95, opacity = 0.15}); severity:
---   range of the finding ({0.1, 0.9}); quality (90) of the JPEG; progress:
+--   range of the finding ({0.3, 1}); quality (90) of the JPEG; progress:
 --   function(done, total)
 -- @return index, as data.covid_chestxray gives it, of all images | nil, message, code
 function phantom.phantom(opts)
   local o = options.check("data.phantom", opts, {
     dir = options.optional, count = 240, patients = options.optional, size = 1024, seed = options.optional,
-    classes = { "Normal", "opacity" }, bars = {}, severity = { 0.1, 0.9 }, quality = 90, progress = options.optional,
+    classes = { "Normal", "opacity" }, bars = {}, severity = { 0.3, 1 }, quality = 90, progress = options.optional,
   })
   if type(o.dir) ~= "string" then error("data.phantom: option dir must be a folder's path", 2) end
   options.integer("data.phantom", "count", o.count, 1, 1000000)
