@@ -297,3 +297,63 @@ describe("an index", function()
     assert.same({ "COVID-19", "Normal", "abc", "\xc3\xa9" }, index({ "abc", "Normal", "\xc3\xa9", "COVID-19" }).classes)
   end)
 end)
+
+describe("a labelled table", function()
+  local function read(lines, opts)
+    local index, message, code
+    in_tree({ ["t.csv"] = "filename,finding\n" .. lines, ["a.png"] = "", ["b.png"] = "", ["c.png"] = "" }, function(dir)
+      index, message, code = data.labelled(dir .. "/t.csv", opts)
+      message = message and message:gsub(dir:gsub("%p", "%%%0") .. "/", "")
+    end)
+    return index, message, code
+  end
+  it("makes a class of each distinct label, text or whole numbers", function()
+    assert.same({ "cat", "dog" }, assert(read "a.png,dog\nb.png,cat\n").classes)
+    assert.same({ "0", "7" }, assert(read "a.png,7\nb.png,0\nc.png,007\n").classes)
+    assert.equal(2, #assert(read "a.png,x\nb.png,y\nz.png,y\n"))
+    assert.equal("z.png", assert(read "a.png,x\nz.png,y\n").missing[1].name)
+  end)
+  it("refuses labels that are no labels, with the line", function()
+    for _, label in ipairs { "1.5", "-1", "nan", "1e9", "100000000000000000000", "0x10", "+1", "1000000000" } do
+      local index, message = read(("a.png,1\nb.png,%s\n"):format(label))
+      assert.is_nil(index, label)
+      assert.equal(("t.csv: line 3: label '%s' is no whole number in 0..1000000, as the others are"):format(label),
+        message)
+    end
+    local _, message = read "a.png,1\nb.png, 1 \n"
+    assert.equal("t.csv: line 3: label ' 1 ' has spaces around it", message)
+    message = select(2, read "a.png,x\nb.png,\n")
+    assert.equal("t.csv: line 3: the label is empty", message)
+    message = select(2, read "a.png,x\nb.png,2\n")
+    assert.matches("line 2: label 'x' is no whole number", message)
+  end)
+  it("keeps a double once, and refuses two labels for one image", function()
+    local index = assert(read "a.png,x\na.png,x\nb.png,y\n")
+    assert.equal(2, #index)
+    assert.matches("1 rows name an image a second time", index:report())
+    local _, message = read "a.png,x\nb.png,y\na.png,y\n"
+    assert.equal("t.csv: line 4: 'a.png' is y here and x in line 2", message)
+  end)
+  it("refuses unsafe names, wrong columns and absent folders", function()
+    local _, message, code = read "../a.png,x\n"
+    assert.equal("unsafe", code)
+    assert.matches("^t.csv: line 2: unsafe file name", message)
+    message = select(2, read("a.png,x\n", { label = "label" }))
+    assert.equal("t.csv: line 1: no column 'label' (columns: filename, finding)", message)
+    message = select(2, read("a.png,x\n", { images = "/no/such" }))
+    assert.equal("/no/such: no such folder", message)
+    message = select(2, read "none.png,x\n")
+    assert.matches("none of the 1 images is there %(the first: none.png%)", message)
+  end)
+  it("counts one absent image among thousands by name, quickly", function()
+    local lines = {}
+    for i = 1, 9000 do lines[i] = ("%s.png,%d"):format(i == 4321 and "gone" or "a", i % 2) end
+    local start = os.clock()
+    local _, message = read(table.concat(lines, "\n") .. "\n")
+    assert.matches("'a.png' is 0 here and 1 in line 2", message)
+    for i = 1, 9000 do lines[i] = i == 4321 and "gone.png,1" or "a.png,1" end
+    local index = assert(read(table.concat(lines, "\n") .. "\n"))
+    assert.same({ 1, 1, "gone.png" }, { #index, #index.missing, index.missing[1].name })
+    assert.is_true(os.clock() - start < 5)
+  end)
+end)

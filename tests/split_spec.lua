@@ -250,12 +250,28 @@ describe("kfold", function()
 
   it("leaves out one source at a time", function()
     local index = make { a = 10, b = 10 }
-    local folds = index:leave_one_out()
+    local folds = index:leave_one_source_out()
     assert.equal(2, #folds)
     assert.equal("even", folds[1].left_out)
     for _, row in ipairs(folds[1].test) do assert.equal("even", row.source) end
     check_parts(index, { folds[1].train, folds[1].test })
-    assert.error_matches(function() index:leave_one_out { by = "nothing" } end, "nothing has 1 value")
+    assert.error_matches(function() index:leave_one_source_out { by = "nothing" } end, "nothing has 1 value")
+  end)
+
+  it("takes the parts a set comes with, and counts what they share", function()
+    local rows = {}
+    for i, part in ipairs { "train", "train", "test", "val", "test" } do
+      rows[i] = { path = "/" .. i, class = i % 2 == 0 and "a" or "b", part = part, registry = "r",
+        patient = i == 3 and "1" or tostring(i) }
+    end
+    local s = assert(data.Index(rows):given())
+    assert.same({ 2, 1, 2 }, { #s.train, #s.val, #s.test })
+    assert.equal(1, s.shared_patients)
+    assert.matches("split as given; patients in two parts: 1", tostring(s), 1, true)
+    rows[2].part = "elsewhere"
+    local none, message = data.Index(rows):given()
+    assert.is_nil(none)
+    assert.matches("row 2 %(/2%) has part 'elsewhere', not train, val or test", message)
   end)
 
   it("nests: the inner folds never see the outer test", function()

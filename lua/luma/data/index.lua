@@ -234,7 +234,8 @@ function Index:labels() return self:encoder():encode(self) end
 --- See luma.data.split.
 function Index:stratify(opts) return require("luma.data.split").stratify(self, opts) end
 function Index:kfold(opts) return require("luma.data.split").kfold(self, opts) end
-function Index:leave_one_out(opts) return require("luma.data.split").leave_one_out(self, opts) end
+function Index:leave_one_source_out(opts) return require("luma.data.split").leave_one_source_out(self, opts) end
+function Index:given(opts) return require("luma.data.split").given(self, opts) end
 function Index:nested(opts) return require("luma.data.split").nested(self, opts) end
 
 --- See luma.data.batches.

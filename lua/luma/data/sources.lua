@@ -68,6 +68,9 @@ local function gather(rows, dir, each)
     local row = each(meta)
     if row then
       local line = rows.lines[i]
+      if not row.class then
+        return fail(("%s: line %d: no finding"):format(files.show(rows.path), line))
+      end
       local path, exists, why = files.inside(dir, row.name or "")
       if not path then
         return fail(("%s: line %d: %s"):format(files.show(rows.path), line, exists), why)
@@ -133,8 +136,10 @@ function sources.covid_chestxray(dir, opts)
   local conditions = only_real { finding = finding, modality = o.modality, view = o.view }
   for key, want in pairs(o.where or {}) do conditions[key] = want end
   only_real(conditions)
+  local column_of = {}
   for key in pairs(conditions) do
-    if not column(rows, key:lower()) then
+    column_of[key] = column(rows, key:lower())
+    if not column_of[key] then
       return fail(("%s: no column '%s' to select by (columns: %s)"):format(files.show(rows.path), key,
         table.concat(rows.columns, ", ")))
     end
@@ -143,10 +148,14 @@ function sources.covid_chestxray(dir, opts)
   ok, message, code = need_folder(images, " (the images belong there)")
   if not ok then return nil, message, code end
   local patient, offset = column(rows, "patientid", "patient_id", "patient"), column(rows, "offset")
+  local unlabelled = 0
   local list, missing, notes = gather(rows, images, function(meta)
-    if not meta.finding then return nil end
+    if not meta.finding then
+      unlabelled = unlabelled + 1
+      return nil
+    end
     for key, want in pairs(conditions) do
-      if not indexes.wanted(meta[column(rows, key:lower())], want) then return nil end
+      if not indexes.wanted(meta[column_of[key]], want) then return nil end
     end
     return {
       name = meta.filename, original = meta.filename, class = meta.finding, source = "covid-chestxray",
@@ -159,13 +168,14 @@ function sources.covid_chestxray(dir, opts)
   if #list == 0 then
     local hints = {}
     for key in pairs(conditions) do
-      hints[#hints + 1] = ("%s holds %s"):format(key, values(rows, column(rows, key:lower())))
+      hints[#hints + 1] = ("%s holds %s"):format(key, values(rows, column_of[key]))
     end
     table.sort(hints, indexes.by_bytes)
     return fail(("%s: no row with %s; %s"):format(files.show(rows.path), words(conditions), table.concat(hints, "; ")))
   end
   table.insert(notes, 1, ("%s: %d rows, %d with %s"):format(files.basename(rows.path), #rows, #list + #missing,
     next(conditions) and words(conditions) or "a finding"))
+  if unlabelled > 0 then notes[#notes + 1] = ("%d rows without a finding are left out"):format(unlabelled) end
   return indexes.new(list, { name = "covid-chestxray", missing = missing, notes = notes })
 end
 
@@ -298,7 +308,6 @@ function sources.article(dir, opts)
   local taken, seen, found, headed = 0, {}, 0, 0
   local function each(source)
     return function(meta)
-      if not meta.finding then return nil end
       if source == "article-normal" and normals ~= "all" and not seen[meta.filename or ""] then
         if taken >= normals then return nil end
         taken = taken + 1

@@ -148,7 +148,7 @@ function Split:__tostring()
     counts[p] = self[name]:counts()
     header = header .. ("  %6s"):format(name)
   end
-  local how = self.group and ("by " .. self.group) or "by image"
+  local how = self.given and "as given" or self.group and ("by " .. self.group) or "by image"
   if self.fold then how = how .. (", fold %d of %d"):format(self.fold, self.k) end
   if self.seed then how = how .. (", seed %d"):format(self.seed) end
   local lines = { "split " .. how .. ("; patients in two parts: %s"):format(
@@ -390,8 +390,8 @@ end
 --- One split a source: that source is the test part, the others train.  The
 -- question it asks: does the model know the disease, or the hospital?
 -- @param opts by ("source"): the field whose values are left out in turn
-function split.leave_one_out(index, opts)
-  local o = options.check("leave_one_out", opts, { by = "source" })
+function split.leave_one_source_out(index, opts)
+  local o = options.check("leave_one_source_out", opts, { by = "source" })
   local values, seen = {}, {}
   for _, row in ipairs(index) do
     local value = indexes.field(row, o.by)
@@ -402,7 +402,7 @@ function split.leave_one_out(index, opts)
     end
   end
   if #values < 2 then
-    error(("leave_one_out: %s has %d value%s, at least 2 are needed"):format(o.by, #values,
+    error(("leave_one_source_out: %s has %d value%s, at least 2 are needed"):format(o.by, #values,
       #values == 1 and "" or "s"), 3)
   end
   table.sort(values, indexes.by_bytes)
@@ -426,6 +426,24 @@ function split.leave_one_out(index, opts)
     result[i] = one
   end
   return result
+end
+
+--- The split that a set comes with: the parts its rows name (the Kaggle folders
+-- train, val and test).  Nothing is moved; shared patients are counted.
+-- @param opts by ("part"): the field that names train, val or test
+-- @return split | nil, message, "data" when a row names no part
+function split.given(index, opts)
+  local o = options.check("given", opts, { by = "part" })
+  local lists = { train = {}, val = {}, test = {} }
+  for i, row in ipairs(index) do
+    local list = lists[indexes.field(row, o.by) or ""]
+    if not list then
+      return nil, ("%s: row %d (%s) has %s '%s', not train, val or test"):format(index.name, i,
+        require("luma.files").show(row.path or row.name or "?"), o.by, tostring(indexes.field(row, o.by))), "data"
+    end
+    list[#list + 1] = row
+  end
+  return make(index, { "train", "val", "test" }, { lists.train, lists.val, lists.test }, nil, { given = o.by })
 end
 
 --- Nested cross-validation: outer folds, and in each an inner k-fold of its
