@@ -17,7 +17,8 @@ local function curl(body)
 end
 
 describe("luma fetch", function()
-  local row = { name = "test", file = "test.bin", folder = "https://example.org/", md5 = luma.core.system.md5 "weights" }
+  local row = { name = "test", file = "test.bin", folder = "https://example.org/",
+    md5 = luma.core.system.md5 "weights" }
   local print_ = print
   setup(function()
     assert(files.mkdir_p(dir .. "/bin"))
