@@ -29,6 +29,11 @@ describe("a summary", function()
     assert.matches("conv +Conv2d +6x6x8 +224 +no", text)
     assert.matches("dense +Linear +2 +578 +yes", text)
     assert.matches("802 parameters", text)
+    local wide = nn.Sequential { nn.Concat { nn.Conv2d(3, 4, 1), nn.Checkpoint(nn.Conv2d(3, 2, 1)) }, nn.Flatten() }
+    local branches = wide:summary { 1, 2, 2, 3 }
+    assert.same({ 1, 24 }, branches.output)
+    assert.equal(4 * 4 + 4 * 2, branches.parameters)
+    assert.equal(4 * (3 * 4 + 3 * 2), branches.macs)
     local shared = nn.Linear(5, 5)
     assert.equal(30, nn.Sequential { shared, nn.ReLU(), shared }:summary().parameters) -- tied weights count once
     assert.error_matches(function() nn.Sequential { nn.ReLU() }:summary() end, "the input's shape is needed")

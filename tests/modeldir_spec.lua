@@ -82,6 +82,7 @@ describe("a model directory", function()
     return nn.Sequential { name = "small",
       nn.Conv2d(3, 4, 3, { pad = "same", stride = 2, name = "conv" }), nn.ReLU(), nn.MaxPool2d(2),
       nn.Residual(nn.Sequential { nn.Conv2d(4, 4, { 1, 3 }, { pad = { 0, 1, 0, 1 }, bias = false }), nn.Tanh() }),
+      nn.Concat { nn.Checkpoint(nn.Conv2d(4, 2, 1)), nn.Sequential { nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2) } },
       nn.AvgPool2d(2, { stride = 1 }), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3, { name = "head" }),
       nn.Softmax(-1) }
   end

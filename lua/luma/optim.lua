@@ -154,11 +154,18 @@ function Optimiser:load_state(state)
   end
   local params = {}
   for _, p, n in self:each() do params[n] = p end
-  local found = {}
-  for name, tensor in pairs(state.tensors) do
+  local found, names = {}, {}
+  for name in pairs(state.tensors) do
+    names[#names + 1] = name
+    if not params[tonumber(name:match "^(%d+)%.%w+$")] then
+      return mismatch("the state names parameter '%s', which is not here", name)
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local tensor = state.tensors[name]
     local n, key = name:match "^(%d+)%.(%w+)$"
     local p = params[tonumber(n)]
-    if not p then return mismatch("the state names parameter '%s', which is not here", name) end
     local _, _, want = hook.info(p)
     local _, _, got = hook.info(tensor)
     if want ~= got then return mismatch("%s is %s, the parameter %s", name, got, want) end

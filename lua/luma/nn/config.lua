@@ -75,15 +75,29 @@ types = {
   GELU = { fields_of { "form" }, function(nn, d) return nn.GELU { form = d.form, name = d.name } end },
   Softmax = { fields_of { "dim" }, function(nn, d) return nn.Softmax(d.dim, { name = d.name }) end },
   Dropout = { fields_of { "p" }, function(nn, d) return nn.Dropout(d.p, { name = d.name }) end },
+  Concat = {
+    function(layer)
+      local t = { name = layer.name, dim = layer.dim, branches = {} }
+      for i, child in ipairs(layer.children) do t.branches[i] = config.describe(child[2]) end
+      return t
+    end,
+    function(nn, d)
+      local list = {}
+      for i, below in ipairs(d.branches) do list[i] = config.build(below) end
+      return nn.Concat(list, { dim = d.dim, name = d.name })
+    end },
+  Checkpoint = {
+    function(layer) return { name = layer.name, module = config.describe(layer.children[1][2]) } end,
+    function(nn, d) return nn.Checkpoint(config.build(d.module), { name = d.name }) end },
   ZeroPad2d = { fields_of { "pad" }, function(nn, d) return nn.ZeroPad2d(d.pad, { name = d.name }) end },
   Sequential = {
     function(layer)
-      local t = { name = layer.name, layers = {} }
+      local t = { name = layer.name, recompute = layer.recompute, layers = {} }
       for i, child in ipairs(layer.children) do t.layers[i] = config.describe(child[2]) end
       return t
     end,
     function(nn, d)
-      local list = { name = d.name }
+      local list = { name = d.name, recompute = d.recompute }
       for i, below in ipairs(d.layers) do list[i] = config.build(below) end
       return nn.Sequential(list)
     end },

@@ -52,9 +52,10 @@ local function collect(rows, module, name, shape, seen)
     end
     return shape
   end
+  if module.type == "Checkpoint" then return collect(rows, module.children[1][2], name, shape, seen) end
   local out = module:output_shape(shape)
-  if module.type == "Residual" then
-    for _, child in ipairs(module.children) do collect(rows, child[2], name .. "." .. child[1], shape, seen) end
+  for _, child in ipairs(module.children) do -- Residual, Concat: every branch sees the input
+    collect(rows, child[2], (name and name .. "." or "") .. child[1], shape, seen)
   end
   local all, trained = counts(module, seen)
   local kind = module.type == "Residual" and "Add" or module.type

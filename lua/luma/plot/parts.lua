@@ -39,7 +39,7 @@ local walk
 
 -- Appends the parts of one layer; returns its output shape.
 local function visit(list, layer, shape, state)
-  if layer.type == "Sequential" then return walk(list, layer, shape, state) end
+  if layer.type == "Sequential" or layer.type == "Checkpoint" then return walk(list, layer, shape, state) end
   local out = layer:output_shape(shape)
   local last = list[#list]
   if layer.type == "BatchNorm2d" then
