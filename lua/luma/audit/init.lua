@@ -104,7 +104,8 @@ function audit.run(index, opts)
     imbalance = imbalance(data),
   }
   result.shortcuts = shortcuts.run(data, {
-    pixels = pixel_reader(data), folds = folds, labels = labels, groups = groups, seed = o.seed, progress = o.progress })
+    pixels = pixel_reader(data), folds = folds, labels = labels, groups = groups, seed = o.seed,
+    progress = o.progress })
   result.bars = bars.count(data)
   result.duplicates = duplicates.find(data)
   result.leakage = duplicates.leakage(data, result.duplicates)

@@ -4,8 +4,9 @@
 -- higher than one outside it, ties counting half.  Its interval is DeLong's
 -- (1988): the variance comes from how each sample fares against all of the
 -- other side.  Samples of one group (a patient) are not independent: with
--- `groups` their influences are summed before they are squared (Obuchowski 1997).  At perfect separation that variance is zero, which says nothing
--- about the next sample: there the lower end is the exact one-sided-pair bound
+-- `groups` their influences are summed before they are squared (Obuchowski
+-- 1997).  At perfect separation that variance is zero, which says nothing about
+-- the next sample: there the lower end is the exact one-sided-pair bound
 -- (alpha/2)^(1/m) with m the smaller side, and `method` says so.
 
 local count = require "luma.metrics.count"
