@@ -1,20 +1,24 @@
 /* resize.c: bilinear, nearest and area resampling with OpenCV's arithmetic.
  *
  * Bilinear u8 is fixed point: weights are multiples of 1/2048, the horizontal
- * pass keeps 11 fraction bits in int32, the vertical pass drops 4, multiplies
- * and drops 16 + 2.  The order of these roundings is the contract (row I3). */
+ * pass makes sums with 11 fraction bits and drops 4, the vertical pass
+ * multiplies and drops 16 + 2.  The order of these roundings is the contract (row I3). */
 #include "image/resize.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { WEIGHT_ONE = 2048 };
+#include "core/cpu.h"
+#include "image/resize_simd.h"
+
+enum { WEIGHT_ONE = 2048, ROW_SPILL = 32 };
 
 /* Along one axis: the first source index of each output index and the weight
  * of the second tap. */
 typedef struct {
   int32_t *index; /* [n] x: clamped; y: may be -1 or last, the taps are clamped */
   float *frac;    /* [n] */
+  uint32_t *pair; /* [n] both weights of 2048 as 16-bit halves, for u8 */
 } taps;
 
 static int64_t padded(int64_t bytes) {
@@ -35,12 +39,12 @@ bool lm_resize_check(const lm_resize_size *src, const lm_resize_size *dst, int64
   return true;
 }
 
-/* One layout serves every method: x taps, y taps, two rows of 32-bit values,
+/* One layout serves every method: x taps, y taps, two rows of up to 32-bit values,
  * and the area table, at most (source + 2 * output) entries of 12 bytes. */
 int64_t lm_resize_scratch(lm_resize_method method, const lm_resize_size *src,
                           const lm_resize_size *dst, int64_t channels) {
-  const int64_t row = padded(dst->width * channels * 4);
-  int64_t bytes = 2 * padded(dst->width * 4) + 2 * padded(dst->height * 4) + 2 * row;
+  const int64_t row = padded(dst->width * channels * 4 + ROW_SPILL);
+  int64_t bytes = 3 * padded(dst->width * 4) + 3 * padded(dst->height * 4) + 2 * row;
   if (method == LM_RESIZE_AREA) bytes += padded((src->width + 2 * dst->width) * 12);
   return bytes;
 }
@@ -89,43 +93,48 @@ static uint8_t round_u8(float v) {
 
 /* ---- bilinear ---- */
 
-/* Turns fractions into pairs of weights, in place: a0 | a1 << 16, in units of
- * 1/2048.  The last column is moved one to the left with its weights changed
- * over, so that both taps of every column lie inside the row. */
-static void pair_weights(taps t, int64_t n, int64_t src) {
-  for (int64_t j = 0; j < n; j++) {
-    int32_t a1 = weight(t.frac[j]), a0 = weight(1.0f - t.frac[j]);
-    if (t.index[j] + 1 >= src && src > 1) {
-      t.index[j] = (int32_t)src - 2;
-      a1 = a0;
-      a0 = 0;
-    }
-    const int32_t pair = a0 | a1 << 16;
-    memcpy(&t.frac[j], &pair, sizeof pair);
-  }
+/* Pairs of weights from fractions. */
+static void weigh(taps t, int64_t n) {
+  for (int64_t i = 0; i < n; i++)
+    t.pair[i] = (uint32_t)weight(1.0f - t.frac[i]) | (uint32_t)weight(t.frac[i]) << 16;
 }
 
-static inline void bilinear_u8_taps(const uint8_t *src, int64_t next, int64_t channels,
-                                    const taps x, int64_t n, int32_t *restrict out) {
+/* Along a row the last column is moved one to the left with its weights
+ * changed over, so that both taps of every column lie inside the row. */
+static void keep_inside(taps x, int64_t n, int64_t src) {
+  for (int64_t j = 0; j < n && src > 1; j++)
+    if (x.index[j] + 1 >= src) {
+      x.index[j] = (int32_t)src - 2;
+      x.pair[j] = x.pair[j] >> 16 | x.pair[j] << 16;
+    }
+}
+
+static inline void mix_row(const uint8_t *src, int64_t next, int64_t channels, const int32_t *index,
+                           const uint32_t *pair, int64_t n, int16_t *restrict out) {
   for (int64_t j = 0; j < n; j++) {
-    int32_t pair;
-    memcpy(&pair, &x.frac[j], sizeof pair);
-    const int32_t a0 = pair & 0xffff, a1 = pair >> 16;
-    const uint8_t *p = src + x.index[j] * channels;
-    for (int64_t c = 0; c < channels; c++) *out++ = p[c] * a0 + p[c + next] * a1;
+    const int32_t a0 = (int32_t)(pair[j] & 0xFFFF), a1 = (int32_t)(pair[j] >> 16);
+    const uint8_t *p = src + index[j] * channels;
+    for (int64_t c = 0; c < channels; c++) *out++ = (int16_t)((p[c] * a0 + p[c + next] * a1) >> 4);
   }
 }
 
 /* The common channel counts as constants: the inner loop unrolls. */
-static void bilinear_u8_row(const uint8_t *src, int64_t width, int64_t channels, const taps x,
-                            int64_t n, int32_t *out) {
+void lm_resize_row_plain(const uint8_t *src, int64_t width, int64_t channels, const int32_t *index,
+                         const uint32_t *pair, int64_t n, int16_t *out) {
   const int64_t next = width > 1 ? channels : 0;
-  if (channels == 1 && next == 1)
-    bilinear_u8_taps(src, 1, 1, x, n, out);
-  else if (channels == 3 && next == 3)
-    bilinear_u8_taps(src, 3, 3, x, n, out);
+  if (next == 1)
+    mix_row(src, 1, 1, index, pair, n, out);
+  else if (next == 3)
+    mix_row(src, 3, 3, index, pair, n, out);
   else
-    bilinear_u8_taps(src, next, channels, x, n, out);
+    mix_row(src, next, channels, index, pair, n, out);
+}
+
+static lm_resize_row choose_row(void) {
+#if defined(__x86_64__)
+  if (lm_cpu_isa() >= LM_ISA_AVX2) return lm_resize_row_avx2;
+#endif
+  return lm_resize_row_plain;
 }
 
 static void bilinear_f32_row(const float *src, int64_t width, int64_t channels, const taps x,
@@ -155,9 +164,9 @@ static int cached_row(int64_t have[2], int64_t want, int busy, bool *fill) {
 
 static void bilinear_u8(const uint8_t *src, const lm_resize_size *from, uint8_t *dst,
                         const lm_resize_size *to, int64_t channels, taps x, taps y,
-                        int32_t *rows[2]) {
+                        int16_t *rows[2]) {
   const int64_t n = to->width * channels;
-  pair_weights(x, to->width, from->width);
+  const lm_resize_row make_row = choose_row();
   int64_t have[2] = {-1, -1};
   for (int64_t i = 0; i < to->height; i++) {
     const int64_t want[2] = {clamp_index(y.index[i], from->height),
@@ -168,15 +177,15 @@ static void bilinear_u8(const uint8_t *src, const lm_resize_size *from, uint8_t 
       bool fill;
       slot[k] = cached_row(have, want[k], busy, &fill);
       if (fill)
-        bilinear_u8_row(src + want[k] * from->stride, from->width, channels, x, to->width,
-                        rows[slot[k]]);
+        make_row(src + want[k] * from->stride, from->width, channels, x.index, x.pair, to->width,
+                 rows[slot[k]]);
       busy = slot[k];
     }
-    const int32_t b1 = weight(y.frac[i]), b0 = weight(1.0f - y.frac[i]);
-    const int32_t *r0 = rows[slot[0]], *r1 = rows[slot[1]];
+    const int32_t b0 = (int32_t)(y.pair[i] & 0xFFFF), b1 = (int32_t)(y.pair[i] >> 16);
+    const int16_t *r0 = rows[slot[0]], *r1 = rows[slot[1]];
     uint8_t *d = dst + i * to->stride;
     for (int64_t j = 0; j < n; j++)
-      d[j] = (uint8_t)((((b0 * (r0[j] >> 4)) >> 16) + ((b1 * (r1[j] >> 4)) >> 16) + 2) >> 2);
+      d[j] = (uint8_t)((((b0 * r0[j]) >> 16) + ((b1 * r1[j]) >> 16) + 2) >> 2);
   }
 }
 
@@ -355,9 +364,11 @@ static plan lay_out(const lm_resize_size *to, int64_t channels, void *scratch) {
   plan p;
   p.x.index = (int32_t *)at, at += padded(to->width * 4);
   p.x.frac = (float *)at, at += padded(to->width * 4);
+  p.x.pair = (uint32_t *)at, at += padded(to->width * 4);
   p.y.index = (int32_t *)at, at += padded(to->height * 4);
   p.y.frac = (float *)at, at += padded(to->height * 4);
-  for (int k = 0; k < 2; k++) p.rows[k] = at, at += padded(to->width * channels * 4);
+  p.y.pair = (uint32_t *)at, at += padded(to->height * 4);
+  for (int k = 0; k < 2; k++) p.rows[k] = at, at += padded(to->width * channels * 4 + ROW_SPILL);
   p.area = at;
   return p;
 }
@@ -403,7 +414,10 @@ void lm_resize_u8(lm_resize_method method, const uint8_t *src, const lm_resize_s
     case AREA_BILINEAR:
       find_taps(p.x, from->width, to->width, w == AREA_BILINEAR, true);
       find_taps(p.y, from->height, to->height, w == AREA_BILINEAR, false);
-      bilinear_u8(src, from, dst, to, channels, p.x, p.y, (int32_t **)p.rows);
+      weigh(p.x, to->width);
+      keep_inside(p.x, to->width, from->width);
+      weigh(p.y, to->height);
+      bilinear_u8(src, from, dst, to, channels, p.x, p.y, (int16_t **)p.rows);
       break;
     case AREA_BLOCKS: area_blocks_u8(src, from->stride, dst, to, channels, fy, fx); break;
     case AREA_TABLE:

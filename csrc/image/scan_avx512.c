@@ -13,16 +13,14 @@
 
 int32_t lm_scan_gray_avx512(const uint8_t *px, int64_t w, int limit, uint8_t *col8) {
   const __m512i bound = _mm512_set1_epi8((char)limit), one = _mm512_set1_epi8(1);
-  int64_t n = 0;
-  for (int64_t j = 0; j < w; j += 64) {
-    const __mmask64 in = w - j >= 64 ? ~0ull : (1ull << (w - j)) - 1;
-    const __m512i v = _mm512_maskz_loadu_epi8(in, px + j);
-    const __mmask64 black = _mm512_mask_cmplt_epu8_mask(in, v, bound);
-    const __m512i col = _mm512_maskz_loadu_epi8(in, col8 + j);
-    _mm512_mask_storeu_epi8(col8 + j, in, _mm512_mask_add_epi8(col, black, col, one));
+  int64_t n = 0, j = 0;
+  for (; j + 64 <= w; j += 64) {
+    const __mmask64 black = _mm512_cmplt_epu8_mask(_mm512_loadu_si512(px + j), bound);
+    const __m512i col = _mm512_loadu_si512(col8 + j);
+    _mm512_storeu_si512(col8 + j, _mm512_mask_add_epi8(col, black, col, one));
     n += __builtin_popcountll(black);
   }
-  return (int32_t)n;
+  return (int32_t)n + lm_scan_gray_plain(px + j, w - j, limit, col8 + j);
 }
 
 /* Bit k: the three bytes from p + k sum to less than bound. */
