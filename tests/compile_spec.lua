@@ -18,7 +18,8 @@ local function small_vgg()
     nn.Conv2d(40, 40, 3, { pad = "same", init = "he_normal" }), nn.ReLU(), nn.MaxPool2d(2),
     nn.Dropout(0.5),
     nn.Conv2d(40, 64, 1, { init = "he_normal" }),
-    nn.Conv2d(64, 16, 5, { pad = 2, stride = 2, init = "he_normal" }), nn.ReLU(), nn.MaxPool2d(3, { stride = 1, pad = 1 }),
+    nn.Conv2d(64, 16, 5, { pad = 2, stride = 2, init = "he_normal" }), nn.ReLU(),
+    nn.MaxPool2d(3, { stride = 1, pad = 1 }),
   }:freeze()
 end
 

@@ -36,11 +36,13 @@
 #include "kern/simd/winograd.h"
 
 enum {
-  DEEP_TILES = 252,  /* tiles in hand at once */
-  DEEP_BLOCKS = 8,   /* channel blocks an input chunk */
-  DEEP_PANELS = 4,   /* panels a product chunk */
-  DEEP_OUTPUTS = 42, /* tiles an output chunk */
-  FEW_CHUNKS = 4,    /* a wide layer with fewer chunks than this goes the deep way */
+  WIDE_TILES = 28,        /* tiles a chunk of a wide layer: V and M fit L2 */
+  DEEP_WEIGHTS = 3 << 20, /* floats of U beyond which a layer is deep: 12 MiB */
+  DEEP_TILES = 252,       /* tiles in hand at once */
+  DEEP_BLOCKS = 8,        /* channel blocks an input chunk */
+  DEEP_PANELS = 4,        /* panels a product chunk */
+  DEEP_OUTPUTS = 42,      /* tiles an output chunk */
+  FEW_CHUNKS = 4,         /* a wide layer with fewer chunks than this goes the deep way */
   PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
 };
 
@@ -76,7 +78,6 @@ typedef struct {
   int64_t chunk_tiles, chunks; /* wide: tiles a chunk */
   int64_t v_step, m_step;      /* floats from one frequency to the next */
   int64_t v_floats, m_floats;
-  int64_t next_u; /* floats from the u in use to the one after it */
   bool deep;
   int64_t panel_step;   /* deep: floats of m from one panel to the next */
   int64_t first, count; /* deep: the tiles in hand */
@@ -84,14 +85,6 @@ typedef struct {
 
 static int64_t groups_of(const work *s, int64_t tiles) {
   return lm_ceil_div(tiles, s->f->rows);
-}
-
-/* Tiles a chunk of a wide layer: V fills about half of L2, at least one and
- * at most four register blocks. */
-static int64_t wide_tiles(const work *s) {
-  const int64_t a_group = s->freqs * s->blocks * s->f->lanes * s->f->rows * (int64_t)sizeof(float);
-  const int64_t fit = lm_cpu_l2_bytes() * 5 / 8 / a_group;
-  return s->f->rows * lm_max64(1, lm_min64(LM_WINOGRAD_MAXROWS * 2 / s->f->rows, fit));
 }
 
 static work setup(const lm_winograd *g, void *scratch) {
@@ -102,9 +95,9 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.tiles = g->n * s.down * s.across;
   s.blocks = lm_ceil_div(g->c, s.f->lanes);
   s.panels = lm_ceil_div(g->k, 2 * s.f->lanes);
-  s.chunk_tiles = wide_tiles(&s);
+  s.chunk_tiles = WIDE_TILES / s.f->rows * s.f->rows;
   s.chunks = lm_ceil_div(s.tiles, s.chunk_tiles);
-  s.deep = s.blocks * s.f->lanes >= 384 || s.chunks < FEW_CHUNKS;
+  s.deep = s.freqs * g->c * g->k > DEEP_WEIGHTS || s.chunks < FEW_CHUNKS;
   const int64_t held = s.deep ? lm_min64(s.tiles, DEEP_TILES) : s.chunk_tiles;
   const int64_t places = groups_of(&s, held) * s.f->rows, depth = s.blocks * s.f->lanes;
   s.panel_step = places * 2 * s.f->lanes;
@@ -112,7 +105,6 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.m_step = spread(s.panel_step * (s.deep ? s.panels : 1));
   s.v_floats = round_up(s.freqs * s.v_step, 16);
   s.m_floats = round_up(s.freqs * s.m_step, 16);
-  s.next_u = (s.deep ? s.freqs : 1) * depth * 2 * s.f->lanes;
   return s;
 }
 
@@ -252,8 +244,7 @@ static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, 
   const int64_t rows = s->f->rows, wide = 2 * s->f->lanes, depth = s->blocks * s->f->lanes;
   const float *u = s->u + (panel * s->freqs + freq) * depth * wide;
   for (int64_t t = 0; t < count; t += rows)
-    s->f->product[lm_min64(rows, count - t)](s->blocks, v + t * depth, u, m + t * wide,
-                                             t + rows < count ? u : u + s->next_u);
+    s->f->product[lm_min64(rows, count - t)](s->blocks, v + t * depth, u, m + t * wide);
 }
 
 /* The outputs of one panel. */

@@ -8,7 +8,7 @@ for _, name in ipairs { "tape", "grad", "nn", "optim", "models" } do assert(luma
 
 -- busted forgets loaded modules between files.  Those that hold state (the
 -- current tape) must be the same for all: load them before the first file.
-local _ = luma.tape, luma.nn
+local _, _ = luma.tape, luma.nn
 
 local known = {}
 for name in pairs(_G) do known[name] = true end

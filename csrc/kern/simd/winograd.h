@@ -26,8 +26,8 @@ typedef struct {
   void (*output_pool[2])(const float *m, int64_t fs, const float *bias, float floor, float *dst,
                          int64_t rs, int64_t ps, int rows, int cols);
   /* [out] m: products of `tiles` (1 .. rows) tiles; see product_tiles. */
-  void (*product[LM_WINOGRAD_MAXROWS + 1])(int64_t blocks, const float *v, const float *u, float *m,
-                                           const float *ahead);
+  void (*product[LM_WINOGRAD_MAXROWS + 1])(int64_t blocks, const float *v, const float *u,
+                                           float *m);
 } lm_winograd_kernels;
 
 extern const lm_winograd_kernels lm_winograd_plain;

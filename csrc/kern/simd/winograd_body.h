@@ -35,10 +35,9 @@ OUTPUT(4, _pool, 1)
 OUTPUT(6, _tile, 0)
 OUTPUT(6, _pool, 1)
 
-#define PRODUCT(t)                                                                 \
-  static void product##t(int64_t blocks, const float *v, const float *u, float *m, \
-                         const float *ahead) {                                     \
-    product_tiles(t, ROWS, blocks, v, u, m, ahead);                                \
+#define PRODUCT(t)                                                                   \
+  static void product##t(int64_t blocks, const float *v, const float *u, float *m) { \
+    product_tiles(t, ROWS, blocks, v, u, m);                                         \
   }
 PRODUCT(1)
 PRODUCT(2)

@@ -181,24 +181,20 @@ INLINE void output_tile(const int n, transform *f, const float *m, int64_t fs, c
 /* ---- the products ---- */
 
 /* m[t][0 .. 2 LANES) = sum over c of v[c / LANES][t][c % LANES] * u[c][0 .. 2 LANES)
- * for t in 0 .. tiles-1: accumulators live in registers, every operand is base plus
- * constant.  v's groups of LANES channels hold `rows` tiles.  The sum runs
+ * for t in 0 .. tiles-1: accumulators live in registers, every operand is base
+ * plus constant.  v's groups of LANES channels hold `rows` tiles.  The sum runs
  * over c in order whatever `tiles` is, so a tile's bits do not depend on its
- * neighbours.  `ahead` is fetched into L2 meanwhile: the next products' u. */
+ * neighbours.  Both streams are fetched ahead. */
 INLINE void product_tiles(const int tiles, const int rows, int64_t groups, const float *v,
-                          const float *u, float *m, const float *ahead) {
+                          const float *u, float *m) {
   vec a[16][2];
   UNROLL for (int t = 0; t < tiles; t++) a[t][0] = a[t][1] = vec_set(0);
   for (int64_t g = 0; g < groups; g++, v += rows * LANES) {
-#pragma GCC unroll 4
-    for (int c = 0; c < LANES; c++, u += 2 * LANES, ahead += 2 * LANES) {
+    for (int c = 0; c < LANES; c++, u += 2 * LANES) {
       const vec u0 = vec_load(u), u1 = vec_load(u + LANES);
-      __builtin_prefetch(u + 24 * LANES);
-      __builtin_prefetch(ahead, 0, 2);
-      if (LANES == 16) {
-        __builtin_prefetch(u + 25 * LANES);
-        __builtin_prefetch(ahead + LANES, 0, 2);
-      }
+      __builtin_prefetch(u + 48 * LANES);
+      if (LANES == 16) __builtin_prefetch(u + 49 * LANES);
+      __builtin_prefetch(v + (rows + c) * LANES);
       UNROLL for (int t = 0; t < tiles; t++) {
         const vec x = vec_set(v[t * LANES + c]);
         a[t][0] = vec_fma(x, u0, a[t][0]);
