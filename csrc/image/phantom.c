@@ -171,7 +171,7 @@ static build patient_build(const lm_phantom *p) {
 /* Diaphragm of side s at distance a from the middle. */
 static float diaphragm(const build *b, int s, float a) {
   const float t = (a - 0.36f) / 0.42f;
-  return b->base[s] + 0.17f * t * t + 0.10f * fmaxf(0, t) * t * t;
+  return b->base[s] + 0.17f * t * t + (t > 0 ? 0.10f * t * t * t : 0);
 }
 
 /* Inside the lung of side s (0 left in the image, 1 right) is positive, about
@@ -183,9 +183,10 @@ static float lung_distance(const build *b, int s, float a, float y) {
   const float inner = b->inner[s] + 0.05f * (1 - t) * (1 - t);
   const float centre = 0.36f, q = (a - centre) / 0.30f;
   const float top = y - b->apex - 0.10f * q * q;
-  float d = fminf(wall - a, a - inner);
-  d = fminf(d, top);
-  return fminf(d, 0.8f * (diaphragm(b, s, a) - y));
+  const float low = 0.8f * (diaphragm(b, s, a) - y);
+  float d = wall - a < a - inner ? wall - a : a - inner;
+  d = d < top ? d : top;
+  return d < low ? d : low;
 }
 
 /* ---- the canvas ---- */
@@ -463,37 +464,70 @@ static exposure make_exposure(const lm_phantom *p) {
   return x;
 }
 
-enum { TONES = 1024, LINE = 4096 };
+enum { TONES = 4096, LINE = 4096 };
 
-static inline float lesser(float a, float b) {
-  return a < b ? a : b;
-}
-static inline float greater(float a, float b) {
-  return a > b ? a : b;
-}
+/* v within lo..hi; a macro, so that every clone turns it into min and max. */
+#define CLAMP(v, lo, hi) ((v) < (lo) ? (lo) : ((v) > (hi) ? (hi) : (v)))
 
-/* Film densities of pixels from..to-1 of one row, before grain. */
+/* One row of pixels on its way through the exposure. */
+typedef struct {
+  float fu[LINE], fv[LINE];                         /* place between canvas pixels */
+  float q00[LINE], q01[LINE], q10[LINE], q11[LINE]; /* the four around it */
+  float tilt[LINE];                                 /* of the light */
+  float density[LINE], light[LINE], grain[LINE];
+  int32_t at[LINE], tone[LINE];
+} line;
+
+/* Arithmetic and table look-ups take turns: loops without look-ups are
+ * vectorised, and gather instructions are slower than plain loads. */
 LM_CLONES
-static void expose_row(const exposure *e, const float *canvas, const float *tone, int64_t row,
-                       int from, int to, float *restrict density, float *restrict light) {
+static void locate(const exposure *e, int64_t row, int from, int to, line *l) {
   const float x0 = e->m[0] * (float)row + e->m[2], y0 = e->m[3] * (float)row + e->m[5];
+  const float dx = e->m[1], dy = e->m[4], slope_x = e->slope_x, slope_y = e->slope_y;
   const float last = SIDE - 1.001f;
+  LM_IVDEP
   for (int col = from; col < to; col++) {
-    const float x = x0 + e->m[1] * (float)col, y = y0 + e->m[4] * (float)col;
-    const float u = lesser(greater((x + SPAN) / STEP - 0.5f, 0), last);
-    const float v = lesser(greater((y + SPAN) / STEP - 0.5f, 0), last);
-    const int i = (int)u, j = (int)v;
-    const float fu = u - (float)i, fv = v - (float)j;
-    const float *q = canvas + j * SIDE + i;
-    const float above = q[0] + fu * (q[1] - q[0]);
-    const float below = q[SIDE] + fu * (q[SIDE + 1] - q[SIDE]);
-    const float f = above + fv * (below - above);
-    const float t = lesser(greater(f + f * (e->slope_x * x + e->slope_y * y), 0), 0.9999f);
-    const float k = t * TONES;
-    const int n = (int)k;
-    density[col] = tone[n] + (k - (float)n) * (tone[n + 1] - tone[n]);
-    light[col] = 0.6f + t;
+    const float x = x0 + dx * (float)col, y = y0 + dy * (float)col;
+    float u = (x + SPAN) * (1 / STEP) - 0.5f, v = (y + SPAN) * (1 / STEP) - 0.5f;
+    u = CLAMP(u, 0.0f, last);
+    v = CLAMP(v, 0.0f, last);
+    const int32_t i = (int32_t)u, j = (int32_t)v;
+    l->at[col] = j * SIDE + i;
+    l->fu[col] = u - (float)i;
+    l->fv[col] = v - (float)j;
+    l->tilt[col] = 1 + slope_x * x + slope_y * y;
   }
+}
+
+static void fetch(const float *canvas, int from, int to, line *l) {
+  for (int col = from; col < to; col++) {
+    const float *q = canvas + l->at[col];
+    l->q00[col] = q[0];
+    l->q01[col] = q[1];
+    l->q10[col] = q[SIDE];
+    l->q11[col] = q[SIDE + 1];
+  }
+}
+
+LM_CLONES
+static void blend(int from, int to, line *l) {
+  for (int col = from; col < to; col++) {
+    const float above = l->q00[col] + l->fu[col] * (l->q01[col] - l->q00[col]);
+    const float below = l->q10[col] + l->fu[col] * (l->q11[col] - l->q10[col]);
+    const float f = (above + l->fv[col] * (below - above)) * l->tilt[col];
+    const float t = CLAMP(f, 0.0f, 1.0f);
+    l->light[col] = 0.6f + t;
+    l->tone[col] = (int32_t)(t * TONES + 0.5f);
+  }
+}
+
+static void develop(const float *tone, int from, int to, line *l) {
+  for (int col = from; col < to; col++) l->density[col] = tone[l->tone[col]];
+}
+
+LM_CLONES
+static void add_grain(float spread, int from, int to, line *l) {
+  for (int col = from; col < to; col++) l->density[col] += spread * l->light[col] * l->grain[col];
 }
 
 /* Grain: the sum of the four bytes of a hash is close enough to a normal. */
@@ -508,7 +542,7 @@ static void grain_row(uint32_t key, uint32_t first, int count, float *restrict o
 
 LM_CLONES
 static void to_bytes(const float *restrict v, int count, uint8_t *restrict out) {
-  for (int i = 0; i < count; i++) out[i] = (uint8_t)(int)(lesser(greater(v[i], 0), 255) + 0.5f);
+  for (int i = 0; i < count; i++) out[i] = (uint8_t)(int)(CLAMP(v[i], 0.0f, 255.0f) + 0.5f);
 }
 
 /* The letter L, in strokes a unit wide. */
@@ -517,31 +551,33 @@ static bool in_mark(const exposure *e, float unit, int64_t row, int64_t col) {
   return (x >= 0 && x < 1.1f && y >= 0 && y < 6) || (x >= 0 && x < 3.6f && y >= 5 && y < 6);
 }
 
-static void expose(const lm_phantom *p, const float *canvas, float *tone, uint8_t *out) {
+static void expose(const lm_phantom *p, const float *canvas, float *tone, line *l, uint8_t *out) {
   const exposure e = make_exposure(p);
   for (int i = 0; i <= TONES; i++)
     tone[i] = 255 * (e.lift + e.gain * powf((float)i / TONES, e.gamma));
   const int n = (int)p->size, from = (int)p->left, to = (int)(p->size - p->right);
-  const float unit = (float)n / 128, spread = 255 * e.grain;
-  float density[LINE], light[LINE], grain[LINE];
+  const float unit = (float)n / 128;
   for (int64_t row = 0; row < n; row++) {
-    grain_row(e.key, (uint32_t)(row * n), n, grain);
+    grain_row(e.key, (uint32_t)(row * n), n, l->grain);
     const bool bar = row < p->top || row >= n - p->bottom;
-    if (!bar) expose_row(&e, canvas, tone, row, from, to, density, light);
-    for (int col = 0; col < n; col++) {
-      if (bar || col < from || col >= to)
-        density[col] = 1.5f + grain[col]; /* scanned film is not quite black */
-      else if (e.mark > 0 && in_mark(&e, unit, row, col))
-        density[col] = 255 * e.mark + grain[col];
-      else
-        density[col] += spread * light[col] * grain[col];
-    }
-    to_bytes(density, n, out + row * n);
+    const int first = bar ? n : from, last = bar ? n : to; /* of the anatomy */
+    locate(&e, row, first, last, l);
+    fetch(canvas, first, last, l);
+    blend(first, last, l);
+    develop(tone, first, last, l);
+    add_grain(255 * e.grain, first, last, l);
+    for (int col = 0; col < first; col++) l->density[col] = 1.5f + l->grain[col];
+    for (int col = last; col < n; col++) l->density[col] = 1.5f + l->grain[col];
+    if (e.mark > 0 && !bar)
+      for (int col = first; col < last; col++)
+        if (in_mark(&e, unit, row, col)) l->density[col] = 255 * e.mark + l->grain[col];
+    to_bytes(l->density, n, out + row * n);
   }
 }
 
 void lm_phantom_draw(const lm_phantom *p, uint8_t *out, void *scratch) {
   float *canvas = scratch, *lungs = canvas + SIDE * SIDE, *tone = lungs + SIDE * SIDE;
+  line *l = (line *)(tone + TONES + 16); /* 64-byte aligned, as the scratch is */
   const build b = patient_build(p);
   draw_soft_tissue(&b, p, canvas, lungs);
   draw_vessels(&b, p, canvas, lungs);
@@ -550,11 +586,11 @@ void lm_phantom_draw(const lm_phantom *p, uint8_t *out, void *scratch) {
   if (p->nodule > 0) draw_nodule(&b, p, canvas);
   draw_bones(&b, p, canvas);
   draw_texture(&b, p, canvas, lungs);
-  expose(p, canvas, tone, out);
+  expose(p, canvas, tone, l, out);
 }
 
 int64_t lm_phantom_scratch(void) {
-  return (2 * SIDE * SIDE + TONES + 1) * (int64_t)sizeof(float);
+  return (2 * SIDE * SIDE + TONES + 16) * (int64_t)sizeof(float) + (int64_t)sizeof(line);
 }
 
 bool lm_phantom_check(const lm_phantom *p, lm_err *e) {
