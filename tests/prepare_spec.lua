@@ -81,7 +81,7 @@ describe("prepare", function()
   end)
 
   it("goes on where it was killed, to the same bytes", function()
-    make_rsna(root .. "/many", 300, 96)
+    make_rsna(root .. "/many", 160, 96)
     local whole = root .. "/whole"
     assert.equal(0, (luma_prepare(root .. "/many", whole)))
     for i, wait in ipairs { 30, 60, 90, 130 } do
