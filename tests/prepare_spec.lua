@@ -228,6 +228,19 @@ describe("prepare", function()
     assert.equal(1, result.counts["unsafe name"])
   end)
 
+  it("never writes over its own input", function()
+    local raw = root .. "/self"
+    local bytes = image.encode(luma.full({ 30, 30, 3 }, 80, "u8"), "jpeg")
+    write(raw .. "/covid_adjusted/a.jpg", bytes)
+    write(raw .. "/normal_dataset/b.jpg", bytes)
+    write(raw .. "/covid_dataset.csv", ",filename,finding\n0,a.jpg,COVID-19\n")
+    write(raw .. "/normal_xray_dataset.csv", ",filename,finding\n0,b.jpg,Normal\n")
+    local rows = assert(luma.prepare.rows("article", raw))
+    assert.error_matches(function() luma.prepare.run(rows, raw, {}) end, "would be overwritten by a result")
+    assert.equal(bytes, files.read(raw .. "/covid_adjusted/a.jpg"))
+    assert.equal(2, luma.prepare.run(rows, raw .. "-out", {}).written)
+  end)
+
   it("prepares class folders, each name below its class", function()
     local raw = root .. "/classes"
     for _, class in ipairs { "A b", "C" } do

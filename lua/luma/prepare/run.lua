@@ -32,7 +32,7 @@ end
 
 -- Where a row's result goes, checked: inside out, under a name of its own.
 local function plan(rows, out)
-  local seen, tasks = {}, {}
+  local seen, tasks, inputs = {}, {}, {}
   for i, row in ipairs(rows) do
     local task = { row = row, to = row.to, status = nil }
     if seen[row.to] then
@@ -49,6 +49,12 @@ local function plan(rows, out)
       task.bytes, task.modified = stat.size, ("%d.%09d"):format(stat.mtime.sec, stat.mtime.nsec)
     end
     tasks[i] = task
+    if stat then inputs[("%d:%d"):format(stat.dev, stat.ino)] = row.path end
+  end
+  for _, task in ipairs(tasks) do -- an --out that holds the originals
+    local stat = task.path and uv.fs_stat(task.path)
+    local input = stat and inputs[("%d:%d"):format(stat.dev, stat.ino)]
+    if input then error(("%s: would be overwritten by a result; choose another --out"):format(files.show(input)), 0) end
   end
   return tasks, seen
 end
