@@ -116,6 +116,17 @@ function Features:plain(numbers)
   return self.x:index_select(1, ids)
 end
 
+--- The plain features of images in batches: an iterator of features and numbers.
+function Features:plain_batches(numbers, size)
+  local at = 0
+  return function()
+    if at >= #numbers then return nil end
+    local chosen = table.move(numbers, at + 1, math.min(at + size, #numbers), 1, {})
+    at = at + #chosen
+    return self:plain(chosen), chosen
+  end
+end
+
 --- The training batches of one epoch over images `numbers`: an iterator of
 -- features and image numbers.  Each image comes once, in one of its views.
 function Features:training_batches(numbers, size, epoch, rng)

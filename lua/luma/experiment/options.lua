@@ -67,7 +67,7 @@ function settings.resolve(a)
     batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
     rate = 1e-3, dropout = 0.5,
     faithful = a.faithful or false, size = 224,
-    test = 0.2, val = a.faithful and 0 or 0.16,
+    test = 0.2, val = a.faithful and 0 or 0.12,
     group = not a.faithful,
     augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
       height_shift = 0.2, horizontal_flip = true },

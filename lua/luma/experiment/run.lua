@@ -37,17 +37,16 @@ local function digest(config, index, network)
 end
 
 -- Trains the head of one fold and predicts its test part; finished folds are
--- read back.  Returns predictions, history, chosen epoch (and the net when not
--- read back).
+-- read back.  Returns predictions, history, the head's tensors.
 local function one_fold(job, fold)
   local tensors, info = job.state:load("fold-" .. fold.fold)
   if tensors then
     job.meter:add(job.config.epochs)
-    return info.predictions, info.history, info.chosen, tensors
+    return info.predictions, info.history, tensors
   end
-  local net, history, chosen = head.train({ config = job.config, index = job.index, features = job.features,
-    fold = fold.fold, train = fold.train, val = fold.val, choose = not job.config.faithful, meter = job.meter },
-    job.state, function(r) job.training = r end)
+  local net, history = head.train { config = job.config, index = job.index, features = job.features, fold = fold.fold,
+    train = fold.train, val = fold.val, meter = job.meter,
+    checkpoint = job.state:path("state", ("head-%d.safetensors"):format(fold.fold)) }
   local predictions = json.list {}
   if #fold.test > 0 then
     local x <close> = job.features:plain(fold.test)
@@ -58,10 +57,8 @@ local function one_fold(job, fold)
     end
   end
   for _, row in ipairs(history) do row.fold = fold.fold end
-  job.training = nil
-  job.state:save("fold-" .. fold.fold, net:state(), { predictions = predictions, history = json.list(history),
-    chosen = chosen })
-  return predictions, history, chosen, net:state()
+  job.state:save("fold-" .. fold.fold, net:state(), { predictions = predictions, history = json.list(history) })
+  return predictions, history, net:state()
 end
 
 -- ---- what is said and written ----
@@ -105,11 +102,6 @@ local function cautions(job)
   return out
 end
 
-local function kept_words(config, chosen)
-  if config.faithful then return ("the last epoch (%d)"):format(chosen) end
-  return ("epoch %d, the one with the least validation loss"):format(chosen)
-end
-
 -- metrics.json: the contract of the main job, and what the report needs besides.
 local function record(job, results)
   local config, numbers = job.config, results.numbers
@@ -122,7 +114,7 @@ local function record(job, results)
       per_second = job.features.computed > 0 and job.features.computed / job.features.seconds or nil },
     base = config.base, weights = job.network.weights, weights_md5 = job.network.md5, scale = job.network.scale,
     scale_words = base.scalings[job.network.scale], faithful = config.faithful, generated = config.data == nil,
-    digest = job.digest, kept = kept_words(config, results.chosen), data = data_record(job), cautions = cautions(job),
+    digest = job.digest, data = data_record(job), cautions = cautions(job),
     version = ("%s, %s, %s"):format(luma._VERSION, luma.cpu_info().isa, luma.cpu_info().blas_config),
     title = config.data and "COVID-19 on chest radiographs: a run of luma"
       or "Opacities on phantom radiographs: a run of luma",
@@ -202,11 +194,11 @@ local function train(job)
   local meter <close> = luma.progress("training", job.config.epochs * #job.folds, { unit = "epochs" })
   job.meter = meter
   for k, fold in ipairs(job.folds) do
-    local predictions, history, chosen, net = one_fold(job, fold)
+    local predictions, history, net = one_fold(job, fold)
     table.move(predictions, 1, #predictions, #results.predictions + 1, results.predictions)
     table.move(history, 1, #history, #results.history + 1, results.history)
     if #predictions > 0 then results.by_fold[k] = evaluate.numbers(predictions, job.index.classes) end
-    results.chosen, results.net = chosen, net
+    results.net = net
   end
   meter:done()
   results.numbers = evaluate.numbers(results.predictions, job.index.classes)
@@ -237,7 +229,6 @@ end
 -- Keeps everything that an interrupted run has computed.
 local function keep(job)
   if job.features and job.features.x then job.features:save(job.state) end
-  head.save(job.training, job.state)
   job.state:write("state/seconds", ("%.3f\n"):format(job.before + seconds_since(job.started)))
 end
 

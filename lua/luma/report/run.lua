@@ -91,8 +91,8 @@ local function done(run)
       or "fresh views every epoch", c.augment.compat) },
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
       m.features.width * #run.classes + #run.classes) },
-    { "training", ("Adam, rate %g, batches of %d, %s; kept: %s"):format(c.rate, c.batch,
-      text.plural(c.epochs, "epoch"), m.kept) },
+    { "training", ("Adam, rate %g, batches of %d, %s; the last one is kept"):format(c.rate, c.batch,
+      text.plural(c.epochs, "epoch")) },
     { "mode", m.faithful and "faithful: the article's choices, its mistakes included" or "fixed: the article's "
       .. "mistakes mended" },
     { "seed, threads", ("%d, %d"):format(m.seed, m.threads) },
