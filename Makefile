@@ -102,6 +102,9 @@ fuzz: deps-test ## run each fuzz target for SECONDS (10)
 	@scripts/fuzz $(or $(SECONDS),10)
 .PHONY: fuzz
 
+base: all ## train the embedded base anew (lua/luma/models/tiny.safetensors; minutes)
+	@LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;" LUA_CPATH="$(CURDIR)/$(BUILD)/?.so;;" lua5.4 scripts/base.lua
+
 bench: all ## time the hot paths, beside every peer that is installed
 	@scripts/luma bench
 
