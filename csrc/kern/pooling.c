@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/pool.h"
 
 enum {
@@ -80,8 +81,8 @@ typedef struct {
 
 /* ---- forward: bands of output rows ---- */
 
-static void max_row_2x2(const float *restrict top, const float *restrict bottom, int64_t ow,
-                        int64_t c, float *restrict y) {
+LM_CLONES static void max_row_2x2(const float *restrict top, const float *restrict bottom,
+                                  int64_t ow, int64_t c, float *restrict y) {
   for (int64_t o = 0; o < ow; o++, top += 2 * c, bottom += 2 * c, y += c)
     for (int64_t i = 0; i < c; i++) {
       const float a = top[i] > top[i + c] ? top[i] : top[i + c];
@@ -90,7 +91,7 @@ static void max_row_2x2(const float *restrict top, const float *restrict bottom,
     }
 }
 
-static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -111,13 +112,14 @@ static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
           const float *v = image + (r * p->w + s) * c;
+          LM_IVDEP
           for (int64_t i = 0; i < c; i++) y[i] = v[i] > y[i] ? v[i] : y[i];
         }
     }
   }
 }
 
-static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -132,6 +134,7 @@ static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
           const float *v = image + (r * p->w + s) * c;
+          LM_IVDEP
           for (int64_t i = 0; i < c; i++) y[i] += v[i];
         }
       for (int64_t i = 0; i < c; i++) y[i] *= scale;
@@ -156,17 +159,22 @@ bool lm_avg_pool2d_fwd(const lm_pool2d *p, const float *x, float *y) {
 /* ---- backward, windows that do not overlap: bands of output rows ---- */
 
 /* One pair of input rows.  Of equal values the first in row order takes dy. */
-static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
-                            const float *restrict top, const float *restrict bottom, int64_t ow,
-                            int64_t c, float *restrict dtop, float *restrict dbottom) {
+LM_CLONES static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
+                                      const float *restrict top, const float *restrict bottom,
+                                      int64_t ow, int64_t c, float *restrict dtop,
+                                      float *restrict dbottom) {
   for (int64_t o = 0; o < ow; o++) {
     for (int64_t i = 0; i < c; i++) {
       const float g = dy[i], m = y[i];
-      const int a = top[i] == m, b = top[i + c] == m, d = bottom[i] == m, e = bottom[i + c] == m;
-      dtop[i] = a ? g : 0.0f;
-      dtop[i + c] = (b & !a) ? g : 0.0f;
-      dbottom[i] = (d & !(a | b)) ? g : 0.0f;
-      dbottom[i + c] = (e & !(a | b | d)) ? g : 0.0f;
+      const float ta = top[i], tb = top[i + c], ba = bottom[i], bb = bottom[i + c];
+      float left = g; /* what no earlier pixel of the window has taken */
+      dtop[i] = ta == m ? left : 0.0f;
+      left = ta == m ? 0.0f : left;
+      dtop[i + c] = tb == m ? left : 0.0f;
+      left = tb == m ? 0.0f : left;
+      dbottom[i] = ba == m ? left : 0.0f;
+      left = ba == m ? 0.0f : left;
+      dbottom[i + c] = bb == m ? left : 0.0f;
     }
     dy += c, y += c, top += 2 * c, bottom += 2 * c, dtop += 2 * c, dbottom += 2 * c;
   }
@@ -192,7 +200,7 @@ static void max_bwd_2x2_chunk(void *context, int64_t chunk, int worker) {
 
 /* ---- backward, any windows: (image, block of channels) ---- */
 
-static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -206,21 +214,23 @@ static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
       const window k = window_at(p, oh, ow);
       const int64_t o = ((n * p->out_h + oh) * p->out_w + ow) * c + first;
       const float *m = w->y + o, *dy = w->dy + o;
-      int taken[BLOCK] = {0};
+      float left[BLOCK]; /* dy, or 0 once a pixel of the window has taken it */
+      memcpy(left, dy, (size_t)len * sizeof *left);
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
-          const float *v = x + (r * p->w + s) * c;
-          float *d = dx + (r * p->w + s) * c;
+          const float *restrict v = x + (r * p->w + s) * c;
+          float *restrict d = dx + (r * p->w + s) * c;
           for (int64_t i = 0; i < len; i++) {
-            const int hit = (v[i] == m[i]) & !taken[i];
-            d[i] += hit ? dy[i] : 0.0f;
-            taken[i] |= hit;
+            const bool hit = v[i] == m[i];
+            const float g = left[i];
+            d[i] += hit ? g : 0.0f;
+            left[i] = hit ? 0.0f : g;
           }
         }
     }
 }
 
-static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -236,6 +246,7 @@ static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
           float *d = dx + (r * p->w + s) * c;
+          LM_IVDEP
           for (int64_t i = 0; i < len; i++) d[i] += dy[i] * scale;
         }
     }
@@ -263,7 +274,7 @@ typedef struct {
   float *out;
 } global_work;
 
-static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const global_work *g = context;
   const int64_t blocks = lm_ceil_div(g->c, BLOCK), n = chunk / blocks;
@@ -276,7 +287,7 @@ static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
     g->out[n * g->c + first + i] = g->hw > 0 ? (float)(sum[i] / (double)g->hw) : 0.0f;
 }
 
-static void global_bwd_chunk(void *context, int64_t chunk, int worker) {
+LM_CLONES static void global_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const global_work *g = context;
   const float *dy = g->in + chunk * g->c, scale = 1.0f / (float)g->hw;
