@@ -132,6 +132,12 @@ for name, part in {"zero.h5": b"", "magic.h5": whole[:8], "half_file.h5": whole[
     with open(os.path.join(out, name), "wb") as s:
         s.write(part)
 
+# ---- one byte that makes libhdf5 1.10.8 read outside its memory (found by this script's damage) ----
+crash = bytearray(open(os.path.join(out, "gzip.h5"), "rb").read())
+crash[3120] = 0xFF
+with open(os.path.join(out, "crash.h5"), "wb") as s:
+    s.write(crash)
+
 # ---- random damage: any clean answer will do ----
 rng = random.Random(7)
 sources = [open(os.path.join(out, n), "rb").read() for n in ("new.h5", "old.h5", "gzip.h5", "norm.h5")]
