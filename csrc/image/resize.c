@@ -389,8 +389,9 @@ typedef enum { COPY, NEAREST, BILINEAR, AREA_BILINEAR, AREA_BLOCKS, AREA_TABLE }
 
 static way choose(lm_resize_method method, const lm_resize_size *from, const lm_resize_size *to,
                   int64_t *fy, int64_t *fx) {
-  const bool whole =
-      whole_factor(from->height, to->height, fy) & whole_factor(from->width, to->width, fx);
+  const bool whole_y = whole_factor(from->height, to->height, fy);
+  const bool whole_x = whole_factor(from->width, to->width, fx);
+  const bool whole = whole_y && whole_x;
   if (same_size(from, to)) return COPY;
   if (method == LM_RESIZE_NEAREST) return NEAREST;
   if (method == LM_RESIZE_BILINEAR) return whole && *fy == 2 && *fx == 2 ? AREA_BLOCKS : BILINEAR;

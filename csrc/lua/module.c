@@ -384,6 +384,7 @@ extern const luma_op luma_ops_conv[];
 extern const luma_op luma_ops_create[];
 extern const luma_op luma_ops_elem[];
 extern const luma_op luma_ops_gather[];
+extern const luma_op luma_ops_hash[];
 extern const luma_op luma_ops_image[];
 extern const luma_op luma_ops_warp[];
 extern const luma_op luma_ops_color[];
@@ -411,6 +412,7 @@ static const luma_op *const tables[] = {
     luma_ops_create,
     luma_ops_elem,
     luma_ops_gather,
+    luma_ops_hash,
     luma_ops_image,
     luma_ops_warp,
     luma_ops_color,

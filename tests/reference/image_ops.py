@@ -11,6 +11,7 @@ import sys
 
 import cv2
 import numpy as np
+from scipy.fft import dctn
 from scipy.ndimage import affine_transform
 
 FILLS = ["nearest", "constant", "grid-constant", "reflect", "mirror", "wrap", "grid-wrap"]
@@ -82,5 +83,29 @@ def keras():
                "matrix": out}
 
 
-json.dump({"warps": list(warps()), "colors": colors(), "keras": list(keras())}, sys.stdout, separators=(",", ":"))
+def hashes():
+    """DCT and difference hashes with OpenCV's INTER_AREA and SciPy's DCT; correlations with NumPy."""
+    for k, (h, w, c) in enumerate([(40, 50, 3), (32, 32, 1), (9, 12, 1), (64, 33, 3), (1, 1, 1)]):
+        x = pixels(500 + k, (h, w, c))
+        if k == 0:  # smooth, as pictures are
+            x = cv2.GaussianBlur(x, (0, 0), 4)
+            x = ((x.astype(int) - x.min()) * 255 // max(1, int(x.max()) - int(x.min()))).astype(np.uint8)
+        f = x.astype(np.float32)
+        gray = f[:, :, 0] if c == 1 else (
+            np.float32(0.299) * f[:, :, 0] + np.float32(0.587) * f[:, :, 1] + np.float32(0.114) * f[:, :, 2])
+        cells = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(float)
+        low = dctn(cells, type=2, norm=None)[:8, :8] / 4
+        low[abs(low) <= 1e-6 * abs(low).max()] = 0
+        bits = (low > np.median(low)).ravel()
+        d = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA)
+        diff = (d[:, :-1] < d[:, 1:]).ravel()
+        y = pixels(600 + k, (h, w, c))
+        with np.errstate(all="ignore"):
+            r = float(np.corrcoef(x.ravel(), (x // 2 + y // 4).ravel())[0, 1]) if x.size > 1 else 0.0
+        yield {"h": h, "w": w, "c": c, "x": x.ravel().tolist(), "seed": 600 + k, "correlation": r,
+               "dct": "%016x" % int("".join("01"[int(b)] for b in bits), 2),
+               "difference": "%016x" % int("".join("01"[int(b)] for b in diff), 2)}
+
+
+json.dump({"warps": list(warps()), "colors": colors(), "keras": list(keras()), "hashes": list(hashes())}, sys.stdout, separators=(",", ":"))
 print()
