@@ -53,6 +53,8 @@ static int l_phantom(lua_State *L) {
 typedef struct {
   lm_phantom p;
   const char *path; /* anchored in the caller's table */
+  lm_staged staged; /* written, without its name yet */
+  bool open;        /* staged is */
   bool failed;
   lm_err err;
 } task;
@@ -74,9 +76,19 @@ static void draw_one(void *context, int64_t chunk, int worker) {
   t->failed = !lm_jpeg_encode(pixels, n, n, 1, n, b->quality, LM_SUB_420, &jpeg, &t->err);
   if (!t->failed) {
     const lm_span span = {lm_bytes_data(&jpeg), jpeg.size};
-    t->failed = !lm_file_replace(t->path, &span, 1, &t->err);
+    t->failed = !lm_file_stage(t->path, &span, 1, &t->staged, &t->err);
+    t->open = !t->failed;
   }
   lm_bytes_free(&jpeg);
+}
+
+/* Staged files get their names together, so that they share the disk's waits. */
+static void name_one(void *context, int64_t chunk, int worker) {
+  (void)worker;
+  task *t = &((const batch *)context)->tasks[chunk];
+  if (!t->open) return;
+  t->open = false;
+  t->failed = !lm_file_commit(t->path, &t->staged, &t->err);
 }
 
 static int l_phantom_files(lua_State *L) {
@@ -104,7 +116,10 @@ static int l_phantom_files(lua_State *L) {
              .slice = (largest * largest + lm_phantom_scratch() + 127) / 64 * 64,
              .quality = quality};
   b.scratch = luma_newscratch(L, b.slice * lm_pool_threads());
-  const bool whole = lm_parallel(n, draw_one, &b);
+  const bool whole = lm_parallel(n, draw_one, &b) && lm_parallel(n, name_one, &b);
+  for (int64_t i = 0; i < n; i++)
+    if (tasks[i].open) lm_file_discard(&tasks[i].staged);
+  if (whole && n > 0) lm_folder_flush(tasks[n - 1].path);
   luma_freescratch(L, -1);
   luma_checkrun(L, whole);
   for (int64_t i = 0; i < n; i++)
