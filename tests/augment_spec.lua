@@ -174,6 +174,15 @@ describe("augment", function()
     assert.equal("Augment(nothing; fill nearest, sane)", tostring(augment.new()))
   end)
 
+  it("image.augment draws and applies in one step", function()
+    local x, opts = luma.rand(9, 9, 3), { rotation = 10, horizontal_flip = true }
+    local y, params = image.augment(x, opts, luma.rng(3))
+    assert.equal(y:bytes(), augment.new(opts):apply(x, params):bytes())
+    assert.equal(y:bytes(), (image.augment(x, augment.new(opts), luma.rng(3))):bytes())
+    fails("augment: a luma.rng expected, got number", image.augment, x, opts, 3)
+    fails("unknown option 'rotate'", image.augment, x, { rotate = 7 }, luma.rng(3))
+  end)
+
   it("keeps u8 as u8, or its fractions on demand", function()
     local x = (luma.rand(2, 8, 8, 3) * 255):to "u8"
     local list = { augment.article():sample(1, 1, 1, 8, 8), augment.article():sample(1, 1, 2, 8, 8) }

@@ -19,6 +19,9 @@ function image.content_box(x, opts)
   if not (o.share >= 0 and o.share <= 1) then
     error(("content_box: option share must be in 0..1, got %s"):format(o.share), 2)
   end
+  if not core.is_tensor(x) or x:dtype() ~= "u8" or x:rank() > 3 then
+    error("content_box: one u8 image expected, got " .. tostring(x):match "^[^\n]*", 2)
+  end
   local bars = image.black_bars(x, { level = o.level, window = false })
   local function trim(counts, length)
     local list, first = counts:totable(), 1
@@ -93,6 +96,23 @@ function image.sheet(tiles, opts)
     sheet[{ { top + 1, top + h }, { left + 1, left + w } }] = tile
   end
   return sheet
+end
+
+--- One image changed at random: draws from a recipe and applies it.
+-- @param x image (h, w, c) or (h, w)
+-- @param recipe a luma.data.augment recipe, or the options of one
+-- @param rng a luma.rng
+-- @return the changed image, and the parameters drawn
+function image.augment(x, recipe, rng)
+  local augment = require "luma.data.augment"
+  if not core.is_tensor(x) or x:rank() < 2 or x:rank() > 3 then
+    error("augment: one image (h, w, c) or (h, w) expected", 2)
+  end
+  if type(rng) ~= "userdata" then error(("augment: a luma.rng expected, got %s"):format(type(rng)), 2) end
+  if not recipe.draw then recipe = augment.new(recipe) end
+  local h, w = x:shape()
+  local params = recipe:draw(rng, h, w)
+  return recipe:apply(x, params), params
 end
 
 return image
