@@ -65,6 +65,13 @@ describe("places", function()
     assert.same({ { 2, 1 }, { 3, 9 } }, m:sort(1):totable())
     assert.same({ { 1, 3 }, { 2, 9 } }, m:sort():totable())
     fails("k must be in 0..5, got 6", luma.topk, x, 6)
+    for _, dtype in ipairs { "f32", "f64", "i32" } do
+      local y = luma.tensor({ 5, -7, 300, -0.0, 0, -70000, 2 ^ 30 }, dtype)
+      assert.same({ 6, 2, 4, 5, 1, 3, 7 }, y:argsort():totable(), dtype)
+      assert.same({ 7, 3, 1, 4, 5, 2, 6 }, y:argsort(1, { descending = true }):totable(), dtype)
+    end
+    assert.same({ 2, 1, 3 }, luma.tensor({ 7, 0, 255 }, "u8"):argsort():totable())
+    assert.same({ 2, 3, 1, 4 }, luma.tensor({ 1 / 0, -1 / 0, 1, nan }):argsort():totable())
     luma.seed(5)
     local big = luma.rand(3, 5000)
     local s, t = big:sort():totable(), big:totable()

@@ -322,3 +322,13 @@ bool lm_jpeg_encode(const uint8_t *pixels, int64_t height, int64_t width, int ch
   free(j);
   return ok;
 }
+
+#define TEXT(x) #x
+#define TEXT_OF(x) TEXT(x)
+const char *lm_jpeg_version(void) {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION);
+#else
+  return "libjpeg " TEXT_OF(JPEG_LIB_VERSION);
+#endif
+}

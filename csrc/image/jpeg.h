@@ -10,4 +10,7 @@
 bool lm_jpeg_read(const uint8_t *bytes, int64_t n, const lm_decode_options *o, bool header_only,
                   lm_image *out, lm_err *e);
 
+/* Version of the library built against, "libjpeg-turbo 2.1.5". */
+const char *lm_jpeg_version(void);
+
 #endif

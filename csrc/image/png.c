@@ -236,3 +236,7 @@ bool lm_png_encode(const uint8_t *pixels, int64_t height, int64_t width, int cha
   free(j);
   return ok;
 }
+
+const char *lm_png_version(void) {
+  return png_get_libpng_ver(NULL);
+}

@@ -10,4 +10,7 @@
 bool lm_png_read(const uint8_t *bytes, int64_t n, const lm_decode_options *o, bool header_only,
                  lm_image *out, lm_err *e);
 
+/* Version of the library in use, "1.6.39". */
+const char *lm_png_version(void);
+
 #endif

@@ -13,6 +13,8 @@
 #include "core/blas.h"
 #include "core/cpu.h"
 #include "core/pool.h"
+#include "image/jpeg.h"
+#include "image/png.h"
 #include "lua/luma.h"
 
 /* Per state, in the registry under the address of `state_key`. */
@@ -222,7 +224,7 @@ static int l_memory(lua_State *L) {
 }
 
 static int l_info(lua_State *L) {
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 7);
   lua_pushstring(L, lm_isa_name(lm_cpu_isa()));
   lua_setfield(L, -2, "isa");
   lua_pushinteger(L, lm_pool_threads());
@@ -233,6 +235,10 @@ static int l_info(lua_State *L) {
   lua_setfield(L, -2, "blas_config");
   lua_pushinteger(L, lm_cpu_l2_bytes());
   lua_setfield(L, -2, "l2_bytes");
+  lua_pushstring(L, lm_png_version());
+  lua_setfield(L, -2, "png");
+  lua_pushstring(L, lm_jpeg_version());
+  lua_setfield(L, -2, "jpeg");
   return 1;
 }
 
@@ -341,7 +347,9 @@ static const luma_op knobs[] = {
      "The random seed and the next stream; sets them when given.", l_seed, 0},
     {"memory", "([{limit=bytes, reset_peak=false, trim=false}]) -> table",
      "Bytes luma holds: live, peak, cached, limit, and the number of buffers.", l_memory, 0},
-    {"cpu_info", "() -> table", "Instruction set, threads, OpenBLAS kernels and build, L2 bytes.",
+    {"cpu_info", "() -> table",
+     "Instruction set, threads, OpenBLAS kernels and build, L2 bytes, versions of libpng and "
+     "libjpeg.",
      l_info, 0},
     {NULL, NULL, NULL, NULL, 0}};
 

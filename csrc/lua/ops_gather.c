@@ -245,7 +245,9 @@ static void push_order(lua_State *L, const lm_tensor *x, int dim, bool descendin
   const lm_shape flat = {.rank = 2, .size = {n > 0 ? count / n : 0, n}};
   lm_tensor_reshape(&p, &flat, lines, NULL);
   *order = *luma_newtensor(L, LM_I32, &flat);
-  void *scratch = luma_newscratch(L, lm_sort_scratch(flat.size[0], n));
+  int64_t bytes;
+  if (!lm_sort_scratch(flat.size[0], n, &bytes)) luma_argerror(L, 1, "too many elements to sort");
+  void *scratch = luma_newscratch(L, bytes);
   luma_checkrun(L, lm_argsort(lines, descending, scratch, order));
   luma_freescratch(L, -1);
   lua_pop(L, 1);

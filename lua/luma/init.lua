@@ -7,7 +7,7 @@ local core = require "luma.core"
 boot(true)
 
 local modules, names = {}, {}
-for name in ([[audit data explain files grad help image json learn metrics models nn optim options plot prepare
+for name in ([[audit data explain files grad help image info json learn metrics models nn optim options plot prepare
   progress ref repl report stats store tape text train]]):gmatch "%S+" do
   modules[name], names[#names + 1] = "luma." .. name, name
 end
