@@ -70,7 +70,8 @@ describe("memory", function()
     local ok, message = pcall(luma.zeros, 10, 1 << 30) -- 40 GB
     if luma.memory().limit < 40 << 30 then
       assert.is_false(ok)
-      assert.truthy(message:match "^zeros: not enough memory for 40960%.0 MiB %(luma holds [%d.]+ MiB in %d+ buffers", message)
+      local wording = "^zeros: not enough memory for 40960%.0 MiB %(luma holds [%d.]+ MiB in %d+ buffers"
+      assert.truthy(message:match(wording), message)
     end
     local limit = luma.memory().limit
     luma.memory { limit = luma.memory().live + 1000000 }
@@ -95,7 +96,8 @@ describe("memory", function()
     local m, places = a:gt(0.5), luma.randint(1, 50, 40, 3)
     local columns, long = luma.rand(70000, 3), luma.rand(100000)
     local calls = {
-      function() return a + b:t() end, function() return a:to "f64" + 1 end, function() return luma.matmul(a:t(), b:t()) end,
+      function() return a + b:t() end, function() return a:to "f64" + 1 end,
+      function() return luma.matmul(a:t(), b:t()) end,
       function() return luma.matmul(a[{ {}, { 1, 50, 2 } }], b[{ { 1, 50, 2 } }]) end, function() return a:sum(1) end,
       function() return long:std() end, function() return columns:sum(1) end, function() return columns:t():max(2) end,
       function() return a:sort() end, function() return a:topk(3) end, function() return luma.concat { a, a } end,
@@ -103,10 +105,13 @@ describe("memory", function()
       function() return a:index_select(2, { 1, 2 }) end, function() return a:t():reshape(-1) end,
       function() return luma.where(m, a, b:t()) end, function() return luma.one_hot({ 1, 2 }, 3) end,
       function() return a:var(1) end, function() return luma.tensor { { 1, 2 }, { 3, 4 } } end,
-      function() return luma.randn(10) end, function() return luma.randperm(10) end, function() return a:t():bytes() end,
+      function() return luma.randn(10) end, function() return luma.randperm(10) end,
+      function() return a:t():bytes() end,
       function() return a:tile(2, 2) end, function() return a:stats() end, function() return a:t():equal(b) end,
-      function() return a:clone():copy_(a:to "f64") end, function() return a:split(7) end, function() return a:cumsum() end,
-      function() return luma.from_bytes(("x"):rep(16), "f32") end, function() return a:scatter_add(2, places, a[{ {}, { 1, 3 } }]) end,
+      function() return a:clone():copy_(a:to "f64") end, function() return a:split(7) end,
+      function() return a:cumsum() end,
+      function() return luma.from_bytes(("x"):rep(16), "f32") end,
+      function() return a:scatter_add(2, places, a[{ {}, { 1, 3 } }]) end,
     }
     for k, f in ipairs(calls) do
       local start, done = settle(), false
@@ -119,7 +124,6 @@ describe("memory", function()
           break
         end
         assert.truthy(message:find("not enough memory", 1, true), message)
-        message = nil
         assert.equal(start, settle(), "call " .. k .. ", allocation " .. n)
       end
       assert.is_true(done, "call " .. k)

@@ -138,10 +138,7 @@ describe("tensor", function()
 
   it("cannot be closed by a finalizer while an op may be reading it", function()
     local x = luma.ones(100)
-    do
-      local trap = setmetatable({}, { __gc = function() x:close() end })
-      trap = trap and nil
-    end
+    setmetatable({}, { __gc = function() x:close() end })
     collectgarbage()
     assert.equal(100, x:sum():item()) -- left to the collector
   end)

@@ -118,7 +118,7 @@ static void read_item(lua_State *L, load_job *j, int64_t i, const lm_tensor *sou
     item->from = (lm_warp_size){size[1], size[2], size[3]};
     return;
   }
-  size_t n;
+  size_t n = 0;
   const char *path = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
   if (path == NULL)
     luma_argerror(L, 2, "item %lld: path expected, got %s", (long long)i + 1, luaL_typename(L, -1));
