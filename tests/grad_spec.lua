@@ -226,6 +226,23 @@ describe("gradients", function()
     assert.is_true(one == two)
   end)
 
+  it("of a maximum over a ReLU are those of the two apart", function()
+    luma.seed(12)
+    local w = luma.randn(3, 3, 2, 5):requires_grad()
+    local x = luma.randn(2, 9, 8, 2)
+    local function gradient(f)
+      local tape <close> = luma.tape()
+      tape:backward((f(luma.conv2d(x, w, { pad = 1, relu = true })) * luma.arange(1, 5)):sum())
+      return w:grad():bytes()
+    end
+    local joined = gradient(function(h) return luma.max_pool2d(h) end)
+    assert.is_true(joined == gradient(function(h) return luma.max_pool2d(h * 1) end))
+    assert.is_true(joined == gradient(function(h) return luma.max_pool2d(luma.relu(h)) end))
+    -- and when the ReLU's result has another use
+    local both = gradient(function(h) return luma.max_pool2d(h) + h[{ {}, { 1, 4 }, { 1, 4 } }] end)
+    assert.is_true(both == gradient(function(h) return luma.max_pool2d(h * 1) + h[{ {}, { 1, 4 }, { 1, 4 } }] end))
+  end)
+
   it("of an empty batch are empty or zero", function()
     local net = luma.nn.Sequential { luma.nn.Conv2d(1, 2, 3), luma.nn.BatchNorm2d(2), luma.nn.ReLU(),
       luma.nn.MaxPool2d(2), luma.nn.Flatten(), luma.nn.Linear(8, 2) }

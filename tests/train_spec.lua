@@ -156,9 +156,9 @@ describe("train.fit", function()
 
   it("clips by norm and by value", function()
     for _, how in ipairs { { norm = 0.1 }, { value = 0.01 } } do
-      local net, opt = network()
+      local net = network()
       local before = net[1].weight:clone()
-      opt = optim.SGD(net:parameters(), { lr = 1 })
+      local opt = optim.SGD(net:parameters(), { lr = 1 })
       train.fit { net = net, optimiser = opt, data = data, epochs = 1, clip = how, on_batch = function(run)
         run.data = function() return function() end end
       end }
@@ -181,7 +181,8 @@ describe("train.fit", function()
 
   it("checks its options", function()
     local net, opt = network()
-    assert.error_matches(function() train.fit { net = net, optimiser = opt, data = data } end, "option epochs is needed")
+    assert.error_matches(function() train.fit { net = net, optimiser = opt, data = data } end,
+      "option epochs is needed")
     assert.error_matches(function() train.fit { net = net, optimiser = opt, data = data, epochs = 1, batch = 3 } end,
       "unknown option 'batch'")
     assert.error_matches(function()

@@ -48,6 +48,14 @@ local FLOAT = { f32 = true, f64 = true }
 
 local record
 
+--- Whether a step ends in a ReLU, so that its result is nowhere below 0.
+local function is_relu(step)
+  local args = step.args
+  if step.op == "relu" then return true end
+  local opts = step.op == "conv2d" and (type(args[4]) == "table" and args[4] or args[3])
+  return type(opts) == "table" and opts.relu == true
+end
+
 --- split and chunk give a list of views: each is a step of its own.
 local function record_pieces(list, x, _, dim)
   dim = dim or 1
@@ -81,6 +89,8 @@ function record(op, out, saved, ...)
   local step = { op = op, args = args, out = out, saved = saved, place = tape.place and tape.place(), version = hook.version(out), versions = {} }
   each_tensor(args, function(t) step.versions[t] = hook.version(t) end)
   local steps = listener.steps
+  local last = steps[#steps]
+  if op == "max_pool2d" and last and last.out == args[1] and is_relu(last) then step.over_relu = last end
   steps[#steps + 1] = step
   hook.tape_of(out, listener.serial)
 end
@@ -168,6 +178,7 @@ end
 --- Adds g to what has arrived for x so far.
 function Flow:add(x, g)
   local sum = self.of[x]
+  self.masked[x] = nil
   if sum == nil then
     self:hold(g)
     self.of[x] = g
@@ -214,7 +225,20 @@ local function step_back(flow, step, number, dy)
   check_unchanged(step, number, row)
   local args = step.args
   local y = step.saved or step.out
-  local masked = row.before and row.before(dy, y, table.unpack(args, 1, args.n)) or dy
+  if step.over_relu then
+    -- The maximum of what a ReLU gave is 0 only where the ReLU blocks: with dy
+    -- masked here, on the small side, the ReLU's own gradient has nothing to do.
+    local small <close> = core.relu_grad(dy, step.out)
+    local x, before = args[1], flow.of[args[1]]
+    flow:add(x, core.max_pool2d_grad(small, step.out, x, args[2]))
+    if before == nil then flow.masked[x] = true end
+    return
+  end
+  local masked = row.before and not flow.masked[step.out] and row.before(dy, y, table.unpack(args, 1, args.n)) or dy
+  if step.op == "relu" and flow.masked[step.out] then
+    flow:add(args[1], dy)
+    return
+  end
   local all = row.all and table.pack(row.all(masked, y, table.unpack(args, 1, args.n)))
   for k = 1, args.n do
     local a = args[k]
@@ -272,7 +296,7 @@ local function go_back(self, loss, seed, wanted)
   stop_listening(self)
 
   local serial = self.serial
-  local flow = setmetatable({ of = {}, holders = {}, given = {} }, Flow)
+  local flow = setmetatable({ of = {}, holders = {}, given = {}, masked = {} }, Flow)
   function flow.follows(x)
     return is_tensor(x) and (hook.trainable(x) or hook.tape_of(x) == serial)
   end

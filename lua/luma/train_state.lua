@@ -145,7 +145,8 @@ function state.load(run)
   run.seed = math.tointeger(where.run_seed) or run.seed
   where = inexact(where)
   local before = run.optimiser:state()
-  local opt = { type = where.optimiser, steps = where.steps, groups = where.groups, tensors = part(tensors, "optimiser.") }
+  local opt = { type = where.optimiser, steps = where.steps, groups = where.groups,
+    tensors = part(tensors, "optimiser.") }
   local ok, message = run.optimiser:load_state(opt)
   if ok then
     ok, message = run.net:load_state(part(tensors, "net."))

@@ -6,7 +6,6 @@ local hook = core.hook
 local options = require "luma.options"
 local Module = require "luma.nn.module"
 local tape = require "luma.tape"
-local tape = require "luma.tape"
 
 local containers = {}
 
