@@ -91,7 +91,10 @@ describe("a safetensors file", function()
       { string.pack("<I8", 100000001) .. "{}", "header of 100000001 bytes" },
       { string.pack("<I8", 1 << 63) .. "{}", "header of 9223372036854775808 bytes" },
       { ("\255"):rep(8) .. "{}", "header of 18446744073709551615 bytes" },
-      { "<!DOCTYPE html><html>404</html>", "not safetensors" },
+      { "<!DOCTYPE html><html>404</html>", "not safetensors but an HTML page" },
+      { "\137HDF\r\n\26\n....", "not safetensors but HDF5: see store.convert_h5" },
+      { "PK\3\4archive/data.pkl", "a PyTorch pickle is a program and is not run" },
+      { "version https://git-lfs.github.com/spec/v1", "Git LFS pointer" },
     } do
       write(case[1])
       refused(case[2])
@@ -232,6 +235,31 @@ describe("a safetensors file", function()
     assert(store.save(dir .. "/link", {}))
     assert.equal("target", files.read(dir .. "/target"))
     assert.equal("file", uv.fs_lstat(dir .. "/link").type)
+  end)
+
+  it("is not half written when the disk is full or the process is killed", function()
+    if not os.execute "prlimit --version >/dev/null 2>&1" then return pending "prlimit absent" end
+    assert(files.mkdir_p(dir .. "/full"))
+    local target = dir .. "/full/x.safetensors"
+    local small = { w = luma.ones(3) }
+    assert(store.save(target, small))
+    local before = assert(files.read(target))
+    local code = ([[local luma = require "luma" %s
+      print(luma.store.save("%s", { w = luma.ones(100000) }))]])
+    local function run(line, signals)
+      local f = assert(io.popen(("prlimit --fsize=65536 lua5.4 -e '%s' 2>&1"):format(code:format(signals, line))))
+      local out = f:read "a"
+      f:close()
+      return out
+    end
+    -- Ctrl-C's handler ignores SIGXFSZ as well: the write fails and says so.
+    local said = run(target, "luma.core.system.watch_interrupts(true)")
+    assert.matches("nil%s.*x.safetensors: cannot write: File too large%s+io", said)
+    run(target, "") -- the signal's default: killed in the middle of the write
+    assert.equal(before, files.read(target))
+    assert.same({ "x.safetensors" }, (files.list(dir .. "/full", true)))
+    for _, name in ipairs(files.list(dir .. "/full", true)) do os.remove(dir .. "/full/" .. name) end
+    os.remove(dir .. "/full")
   end)
 
   it("written by PyTorch's users is read, and luma's file by the safetensors rules in Python", function()

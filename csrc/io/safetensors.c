@@ -359,6 +359,25 @@ static bool check_all(lm_safetensors *st, int64_t data_bytes, lm_err *e) {
   return true;
 }
 
+/* What a file that is no safetensors probably is, for the message. */
+static const char *looks_like(const uint8_t *first) {
+  static const struct {
+    const char *magic, *what;
+    size_t n;
+  } table[] = {
+      {"\x89HDF\r\n\x1a\n", "HDF5: see store.convert_h5", 8},
+      {"\x93NUMPY", "a NumPy array: see store.load_npy", 6},
+      {"PK\3\4", "a zip archive: see store.load_npz; a PyTorch pickle is a program and is not run",
+       4},
+      {"\x80\2", "a pickle, which is a program and is not run", 2},
+      {"version ", "a Git LFS pointer: the file itself was not fetched", 8},
+      {"<!DOCTYP", "an HTML page", 8},
+      {"<html", "an HTML page", 5}};
+  for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+    if (memcmp(first, table[i].magic, table[i].n) == 0) return table[i].what;
+  return NULL;
+}
+
 bool lm_st_header_length(const uint8_t *bytes, int64_t have, int64_t file_bytes, int64_t *n,
                          lm_err *e) {
   if (have < 8 || file_bytes < 8)
@@ -366,6 +385,8 @@ bool lm_st_header_length(const uint8_t *bytes, int64_t have, int64_t file_bytes,
                    (long long)file_bytes);
   uint64_t length;
   memcpy(&length, bytes, 8);
+  const char *other = looks_like(bytes);
+  if (other != NULL) return lm_fail(e, LM_E_DAMAGED, "not safetensors but %s", other);
   if (length > LM_ST_MAX_HEADER)
     return lm_fail(e, LM_E_DAMAGED, "not safetensors: a header of %llu bytes (at most %d)",
                    (unsigned long long)length, LM_ST_MAX_HEADER);
