@@ -49,7 +49,10 @@ void lm_warp_find_avx512(const lm_warp_line *l, int n, lm_warp_points *b) {
 static inline __m256 load6(const void *src, int64_t k, int64_t total, bool in8) {
   if (!in8) return _mm256_maskz_loadu_ps(0x3F, (const float *)src + k);
   uint64_t six = 0;
-  memcpy(&six, (const uint8_t *)src + k, k + 8 <= total ? 8 : 6);
+  if (k + 8 <= total)
+    memcpy(&six, (const uint8_t *)src + k, 8);
+  else
+    memcpy(&six, (const uint8_t *)src + k, 6);
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)six)));
 }
 
