@@ -94,6 +94,11 @@ function json.encode(value)
   return table.concat(out)
 end
 
+--- The value on one line, without a newline at the end.
+function json.line(value)
+  return (json.encode(value):gsub("\n%s*", "")) -- inside strings newlines are escaped
+end
+
 -- cjson reads every number as a float: whole ones become integers again, and
 -- null becomes nil.
 local function tidy(value)

@@ -4,7 +4,8 @@ instead of index lists where the bars lie at the edges, the same result.
 Peer of `luma bench`: reads one JSON request a line,
     {"files": [path, ...], "out": folder}
 prepares them all on one thread with file I/O, and answers one line,
-    {"ms": [per image], "rows": [...], "cols": [...]}"""
+    {"ms": [per image], "rows": [...], "cols": [...]}
+The first line says that it is ready."""
 import json
 import os
 import sys
@@ -47,6 +48,7 @@ def prepare(path, to):
     return removed
 
 
+print("ready OpenCV", cv2.__version__, flush=True)
 for line in sys.stdin:
     request = json.loads(line)
     answer = {"ms": [], "rows": [], "cols": []}

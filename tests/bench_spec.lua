@@ -1,0 +1,73 @@
+-- The bench's arithmetic and its contract, with a peer made of a shell.
+local luma = require "luma"
+local json = require "luma.json"
+local measure = require "luma.bench.measure"
+local Peer = require "luma.bench.peer"
+
+local function folder()
+  return assert(require("luv").fs_mkdtemp "/tmp/luma-bench-spec-XXXXXX")
+end
+
+--- A child that answers 12.5 ms and dumps the given octal bytes.
+local function shell_peer(bytes, answer)
+  local script = ([[echo ready; while read -r word file; do case $word in
+    run) echo %s;; dump) printf '%s' > "$file"; echo dumped;; esac; done]]):format(answer or "12.5", bytes)
+  return function() return Peer.start("shell", "/bin/sh", { "-c", script }) end
+end
+
+local function case(peers)
+  return { name = "fake", setup = function()
+    return { items = 4, flops = 1e6, run = function() end, result = function() return luma.tensor { 1, 2 } end,
+      peers = peers }
+  end }
+end
+
+-- 1.0 and 2.0 as little-endian f32
+local SAME, OTHER = [[\000\000\200\077\000\000\000\100]], [[\000\000\200\077\000\000\200\100]]
+
+describe("bench", function()
+  it("takes medians and minima", function()
+    assert.equal(2, measure.median { 3, 1, 2 })
+    assert.equal(2.5, measure.median { 4, 1, 3, 2 })
+    assert.equal(1, measure.minimum { 3, 1, 2 })
+  end)
+
+  it("writes the record the JSON contract names", function()
+    local dir = folder()
+    local r = measure.run(case { shell_peer(SAME) }, { runs = 3, dir = dir, say = error })
+    assert.equal("fake", r.name)
+    assert.equal(3, r.runs)
+    assert.equal(luma.threads(), r.threads)
+    assert.equal(r.median_ms / 4, r.per_item_ms)
+    assert.equal(12.5, r.peers.shell.median_ms)
+    assert.equal(12.5, r.peers.shell.min_ms)
+    assert.equal(12.5 / r.median_ms, r.peers.shell.ratio)
+    assert.equal(0, r.peers.shell.max_rel_error)
+    local line = json.line(r)
+    assert.is_nil(line:find "\n")
+    assert.equal("fake", json.decode(line).name)
+    os.remove(dir)
+  end)
+
+  it("leaves out a peer that computes something else, dies or is absent, and says so", function()
+    local dir, said = folder(), {}
+    local absent = function() return nil, "nothing there" end
+    local silent = function() return Peer.start("silent", "/bin/false", {}) end
+    local r = measure.run(case { shell_peer(OTHER), absent, silent },
+      { runs = 2, dir = dir, say = function(text) said[#said + 1] = text end })
+    assert.same({}, r.peers)
+    assert.equal(3, #said)
+    assert.matches("^nothing there$", said[1])
+    assert.matches("^did not start$", said[2])
+    assert.matches("^shell computes something else %(error 0%.5%); left out$", said[3])
+    os.remove(dir)
+  end)
+
+  it("names its cases once", function()
+    local seen = {}
+    for _, c in ipairs(require "luma.bench.cases") do
+      assert.is_nil(seen[c.name], c.name)
+      seen[c.name] = true
+    end
+  end)
+end)
