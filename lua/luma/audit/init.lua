@@ -84,7 +84,7 @@ end
 
 --- Audits an index.  opts: folds (5), seed (0), progress (function(done, total, what)).
 function audit.run(index, opts)
-  local o = options.check("audit.run", opts, { folds = 5, seed = 0, progress = options.optional })
+  local o = options.check("audit.run", opts, { folds = 5, seed = 0, progress = options.optional, part_of = options.optional })
   local data, unread = readable(index)
   local enough, why = data:require_classes(2)
   if not enough then return nil, why, "data" end
@@ -108,7 +108,7 @@ function audit.run(index, opts)
     progress = o.progress })
   result.bars = bars.count(data)
   result.duplicates = duplicates.find(data)
-  result.leakage = duplicates.leakage(data, result.duplicates)
+  result.leakage = duplicates.leakage(data, result.duplicates, o.part_of)
   result.pipeline = pipeline.compare(data)
   return result
 end
