@@ -84,7 +84,8 @@ end
 
 --- Audits an index.  opts: folds (5), seed (0), progress (function(done, total, what)).
 function audit.run(index, opts)
-  local o = options.check("audit.run", opts, { folds = 5, seed = 0, progress = options.optional, part_of = options.optional })
+  local o = options.check("audit.run", opts,
+    { folds = 5, seed = 0, progress = options.optional, part_of = options.optional })
   local data, unread = readable(index)
   local enough, why = data:require_classes(2)
   if not enough then return nil, why, "data" end
