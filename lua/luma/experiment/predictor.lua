@@ -65,24 +65,24 @@ local function prepare(self, path)
   return nil, ("%s: %s"):format(files.show(path), result and (result.message or result.status) or "not prepared")
 end
 
--- One image through loader and base, on the same road as the run's own.
-local function features(self, path)
+-- One image through the loader, on the same road as the run's own: f32
+-- (1, h, w, c), scaled.
+local function input_of(self, path)
   local index = luma.data.Index({ { path = path, name = path, class = self.classes[1] } },
     { classes = self.classes })
-  local want, row = self.network.input, nil
+  local want, input = self.network.input, nil
   for x in index:batches { size = 1, height = want.height, width = want.width, channels = want.channels,
     scale = self.scale } do
-    local y <close> = self.network.forward(x)
+    input = x:clone()
     x:close()
-    row = y:reshape(1, self.width):clone()
   end
-  return row
+  return input
 end
 
---- What the head says about one image file.
--- @param prepared "yes", "no" or "auto" (files of exactly the prepared size are)
--- @return { class, probability, p, prepared_here } | nil, message
-function Predictor:predict(path, prepared)
+-- Calls f(x, source path) with the network's input made from an image file,
+-- prepared first when it must be.  Returns what f returns and whether it was
+-- prepared here, or nil, message; an interrupt goes on.
+local function with_input(self, path, prepared, f)
   local known, message = looks_prepared(self, path)
   if known == nil then return nil, message end
   local here = prepared == "no" or (prepared ~= "yes" and not known)
@@ -92,15 +92,97 @@ function Predictor:predict(path, prepared)
     if not source then return nil, guard end
   end
   local cleanup <close> = guard -- luacheck: ignore cleanup
-  local ok, x = pcall(features, self, source)
+  local ok, result = pcall(function()
+    local x <close> = input_of(self, source)
+    return f(x, source)
+  end)
   if not ok then
-    if x == luma.core.interrupt then error(x, 0) end
-    return nil, ("%s: %s"):format(files.show(path), tostring(x))
+    if result == luma.core.interrupt then error(result, 0) end
+    return nil, ("%s: %s"):format(files.show(path), tostring(result))
   end
-  local p = head.probabilities(self.net, x)[1]
-  x:close()
+  return result, here
+end
+
+-- Probabilities of the classes for an activation of the base (n, ...).
+local function probabilities(self, activation)
+  local n = activation:size(1)
+  local flat <close> = activation:reshape(n, self.width)
+  return head.probabilities(self.net, flat)
+end
+
+--- What the head says about one image file.
+-- @param prepared "yes", "no" or "auto" (files of exactly the prepared size are)
+-- @return { class, probability, p, prepared_here } | nil, message
+function Predictor:predict(path, prepared)
+  local p, here = with_input(self, path, prepared, function(x)
+    local y <close> = self.network.forward(x)
+    return probabilities(self, y)[1]
+  end)
+  if not p then return nil, here end
   local best = head.argmax(p)
   return { class = self.classes[best], probability = p[best], p = p, prepared_here = here }
+end
+
+-- The head's scores of an activation, outside of dropout.
+local function head_scores(net)
+  return function(activation)
+    local y = activation
+    for i = 1, #net do
+      if net[i].type ~= "Dropout" then y = net[i](y) end
+    end
+    return y
+  end
+end
+
+--- Where the run's model looks in one image file.
+-- @param opts method "gradcam" (default) or "occlusion"; class (a class name; default: the predicted one); prepared as
+--   for predict; sanity (true: also how alike the maps of random heads are)
+-- @return { class, probability, predicted, map, picture, outside, even, sanity,
+--   prepared_here } | nil, message.  map f32 (h, w), picture u8 (h, w, 3).
+function Predictor:explain(path, opts)
+  local o = luma.options.check("explain", opts, {
+    method = "gradcam", class = luma.options.optional, prepared = "auto", sanity = false,
+    step = luma.options.optional })
+  local id
+  if o.class then
+    for c, class in ipairs(self.classes) do
+      if class == o.class then id = c end
+    end
+    if not id then
+      return nil, ("no class '%s' in this run (classes: %s)"):format(tostring(o.class),
+        table.concat(self.classes, ", "))
+    end
+  end
+  local explain = luma.explain
+  local answer, here = with_input(self, path, o.prepared, function(x, source)
+    local activation <close> = self.network.forward(x)
+    local p = probabilities(self, activation)[1]
+    local predicted = head.argmax(p)
+    local class = id or predicted
+    local map, sanity
+    if o.method == "occlusion" then
+      map = explain.occlusion(function(batch)
+        local y <close> = self.network.forward(batch)
+        return luma.tensor(probabilities(self, y), "f32")
+      end, x, { class = class, step = o.step })
+    elseif o.method == "gradcam" then
+      map = explain.cam_of(activation, head_scores(self.net), class)
+    else
+      error("explain: option method must be gradcam or occlusion, got " .. tostring(o.method), 0)
+    end
+    if o.sanity and o.method == "gradcam" then
+      sanity = explain.sanity(map, function(seed)
+        local other = head.build(self.width, #self.classes, self.config, 1000 + seed)
+        return (explain.cam_of(activation, head_scores(other), class))
+      end)
+    end
+    local outside, even = explain.outside_share(map)
+    return { class = self.classes[class], probability = p[class], predicted = self.classes[predicted], map = map,
+      picture = assert(image.load(source, "rgb")), outside = outside, even = even, sanity = sanity }
+  end)
+  if not answer then return nil, here end
+  answer.prepared_here = here
+  return answer
 end
 
 return predictor
