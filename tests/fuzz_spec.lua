@@ -26,7 +26,8 @@ describe("ops under silly arguments", function()
       luma.ones(2, 3, "f64"), luma.full({ 4, 4, 3 }, 7, "u8"),
       luma.ones(2, "i32"), luma.full({ 2, 3 }, -5, "i32"),
       luma.ones(1, 5, 5, 2), luma.ones(3, 3, 2, 2), luma.zeros(0, 5, 5, 2), luma.ones(1, 1, 1, 1, 1, 1, 1, 1),
-      luma.full({ 3 }, 0 / 0), luma.full({ 3 }, 1 / 0), luma.ones(3):expand(4, 3), closed, { luma.ones(2), luma.ones(3) },
+      luma.full({ 3 }, 0 / 0), luma.full({ 3 }, 1 / 0), luma.ones(3):expand(4, 3), closed, { luma.ones(2),
+      luma.ones(3) },
     }
     return scalars, tensors
   end
