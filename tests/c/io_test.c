@@ -1,25 +1,16 @@
 /* io_test.c: the readers of weight files as pure functions, without Lua: every
  * prefix and every changed byte of good files is a clean answer, every failing
  * allocation is reported, nothing is leaked; files are replaced whole. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "core/mem.h"
 #include "io/file.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
 #include "io/zip.h"
-
-static int failures;
-#define CHECK(cond)                                              \
-  do {                                                           \
-    if (!(cond)) {                                               \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-      failures++;                                                \
-    }                                                            \
-  } while (0)
 
 static const char json[] =
     "{\"__metadata__\":{\"k\":\"v\"},"
