@@ -49,11 +49,11 @@ static bool word(reader *r, const char *text) {
 static bool parse_descr(reader *r, lm_npy *out) {
   static const struct {
     char kind, size;
-    lm_st_dtype dtype;
-  } table[] = {{'b', '1', LM_ST_BOOL}, {'u', '1', LM_ST_U8},  {'u', '2', LM_ST_U16},
-               {'u', '4', LM_ST_U32},  {'u', '8', LM_ST_U64}, {'i', '1', LM_ST_I8},
-               {'i', '2', LM_ST_I16},  {'i', '4', LM_ST_I32}, {'i', '8', LM_ST_I64},
-               {'f', '2', LM_ST_F16},  {'f', '4', LM_ST_F32}, {'f', '8', LM_ST_F64}};
+    lm_element dtype;
+  } table[] = {{'b', '1', LM_EL_BOOL}, {'u', '1', LM_EL_U8},  {'u', '2', LM_EL_U16},
+               {'u', '4', LM_EL_U32},  {'u', '8', LM_EL_U64}, {'i', '1', LM_EL_I8},
+               {'i', '2', LM_EL_I16},  {'i', '4', LM_EL_I32}, {'i', '8', LM_EL_I64},
+               {'f', '2', LM_EL_F16},  {'f', '4', LM_EL_F32}, {'f', '8', LM_EL_F64}};
   char text[32];
   space(r);
   if (r->p < r->end && *r->p == '[')
@@ -148,19 +148,19 @@ bool lm_npy_parse(const uint8_t *bytes, int64_t n, lm_npy *out, lm_err *e) {
   out->data_start = start + length;
   int64_t count;
   if (!lm_shape_count(&out->shape, &count) ||
-      !lm_mul(count, lm_st_dtypes[out->dtype].size, &out->data_bytes))
+      !lm_mul(count, lm_elements[out->dtype].size, &out->data_bytes))
     return lm_fail(e, LM_E_DAMAGED, "npy header: overflow: the shape's product is not a size");
   if (out->data_bytes != n - out->data_start) {
     char shape[LM_SHAPE_TEXT];
     return lm_fail(e, LM_E_DAMAGED, "%s %s needs %lld bytes of data, the file holds %lld",
-                   lm_st_dtypes[out->dtype].name, lm_shape_text(&out->shape, shape),
+                   lm_elements[out->dtype].name, lm_shape_text(&out->shape, shape),
                    (long long)out->data_bytes, (long long)(n - out->data_start));
   }
   return true;
 }
 
 bool lm_npy_fill(const lm_npy *npy, uint8_t *bytes, const char *name, lm_tensor *t, lm_err *e) {
-  const int64_t width = lm_st_dtypes[npy->dtype].size;
+  const int64_t width = lm_elements[npy->dtype].size;
   uint8_t *data = bytes + npy->data_start;
   if (npy->swapped)
     for (int64_t i = 0; i < npy->data_bytes; i += width)
@@ -169,10 +169,9 @@ bool lm_npy_fill(const lm_npy *npy, uint8_t *bytes, const char *name, lm_tensor 
         data[a] = data[b];
         data[b] = byte;
       }
-  const lm_st_entry entry = {.name = name, .dtype = npy->dtype};
-  if (lm_st_native(npy->dtype)) {
+  if (lm_element_native(npy->dtype)) {
     if (npy->data_bytes > 0) memcpy(lm_tensor_data(t), data, (size_t)npy->data_bytes);
     return true;
   }
-  return lm_st_convert(&entry, data, t, e);
+  return lm_element_convert(npy->dtype, name, data, t, e);
 }

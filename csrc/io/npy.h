@@ -9,14 +9,14 @@
 #ifndef LM_NPY_H
 #define LM_NPY_H
 
-#include "io/safetensors.h"
+#include "io/element.h"
 
 enum { LM_NPY_MAX_HEADER = 1 << 16 };
 
 typedef struct {
-  lm_st_dtype dtype; /* lm_st_dtypes[dtype].becomes says what it is read as */
-  bool swapped;      /* big-endian */
-  bool fortran;      /* the data is that of the reversed shape, in C order */
+  lm_element dtype; /* lm_elements[dtype].becomes says what it is read as */
+  bool swapped;     /* big-endian */
+  bool fortran;     /* the data is that of the reversed shape, in C order */
   lm_shape shape;
   int64_t data_start, data_bytes;
 } lm_npy;

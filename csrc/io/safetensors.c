@@ -4,18 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "data is read as it lies in the file");
-
-const lm_st_info lm_st_dtypes[LM_ST_NDTYPE] = {
-    [LM_ST_F64] = {"F64", 8, LM_F64},    [LM_ST_F32] = {"F32", 4, LM_F32},
-    [LM_ST_F16] = {"F16", 2, LM_F32},    [LM_ST_BF16] = {"BF16", 2, LM_F32},
-    [LM_ST_I64] = {"I64", 8, LM_I32},    [LM_ST_I32] = {"I32", 4, LM_I32},
-    [LM_ST_I16] = {"I16", 2, LM_I32},    [LM_ST_I8] = {"I8", 1, LM_I32},
-    [LM_ST_U64] = {"U64", 8, LM_I32},    [LM_ST_U32] = {"U32", 4, LM_I32},
-    [LM_ST_U16] = {"U16", 2, LM_I32},    [LM_ST_U8] = {"U8", 1, LM_U8},
-    [LM_ST_BOOL] = {"BOOL", 1, LM_U8},   [LM_ST_F8_E4M3] = {"F8_E4M3", 1, -1},
-    [LM_ST_F8_E5M2] = {"F8_E5M2", 1, -1}};
-
 /* ---- a strict reader of the JSON subset ---- */
 
 typedef struct {
@@ -179,18 +167,9 @@ static bool wholes(reader *r, int64_t *out, int max, int *count) {
 
 /* ---- one tensor's record ---- */
 
-/* The name as it may be shown: short, no control characters. */
-static const char *show(const char *name, char buf[96]) {
-  size_t n = 0;
-  for (; name[n] != '\0' && n < 80; n++)
-    buf[n] = (char)((uint8_t)name[n] < 0x20 || name[n] == 0x7f ? '?' : name[n]);
-  memcpy(buf + n, name[n] != '\0' ? "..." : "", name[n] != '\0' ? 4 : 1);
-  return buf;
-}
-
 static bool fail_tensor(lm_err *e, const lm_st_entry *t, lm_code code, const char *what) {
-  char name[96];
-  return lm_fail(e, code, "tensor '%s': %s", show(t->name, name), what);
+  char name[LM_NAME_TEXT];
+  return lm_fail(e, code, "tensor '%s': %s", lm_name_text(t->name, name), what);
 }
 
 static bool parse_dtype(reader *r, lm_st_entry *t) {
@@ -198,14 +177,14 @@ static bool parse_dtype(reader *r, lm_st_entry *t) {
   char *rewind = r->text;
   if (!string(r, &text)) return false;
   r->text = rewind;
-  for (int i = 0; i < LM_ST_NDTYPE; i++)
-    if (strcmp(text, lm_st_dtypes[i].name) == 0) {
-      t->dtype = (lm_st_dtype)i;
+  for (int i = 0; i < LM_NELEMENT; i++)
+    if (strcmp(text, lm_elements[i].name) == 0) {
+      t->dtype = (lm_element)i;
       return true;
     }
-  char name[96], shown[96];
-  return lm_fail(r->e, LM_E_UNSUPPORTED, "tensor '%s': unknown dtype '%s'", show(t->name, name),
-                 show(text, shown));
+  char name[LM_NAME_TEXT], shown[LM_NAME_TEXT];
+  return lm_fail(r->e, LM_E_UNSUPPORTED, "tensor '%s': unknown dtype '%s'",
+                 lm_name_text(t->name, name), lm_name_text(text, shown));
 }
 
 static bool parse_entry(reader *r, lm_st_entry *t) {
@@ -239,13 +218,13 @@ static bool parse_entry(reader *r, lm_st_entry *t) {
     return fail_tensor(r->e, t, LM_E_DAMAGED, "its record needs dtype, shape and data_offsets");
   int64_t elements, bytes;
   if (!lm_shape_count(&t->shape, &elements) ||
-      !lm_mul(elements, lm_st_dtypes[t->dtype].size, &bytes))
+      !lm_mul(elements, lm_elements[t->dtype].size, &bytes))
     return fail_tensor(r->e, t, LM_E_DAMAGED, "overflow: its shape's product is not a size");
   if (t->begin > t->end) return fail_tensor(r->e, t, LM_E_DAMAGED, "its offsets are reversed");
   if (t->end - t->begin != bytes) {
-    char name[96], shape[LM_SHAPE_TEXT];
+    char name[LM_NAME_TEXT], shape[LM_SHAPE_TEXT];
     return lm_fail(r->e, LM_E_DAMAGED, "tensor '%s': %s %s needs %lld bytes, its offsets span %lld",
-                   show(t->name, name), lm_st_dtypes[t->dtype].name,
+                   lm_name_text(t->name, name), lm_elements[t->dtype].name,
                    lm_shape_text(&t->shape, shape), (long long)bytes,
                    (long long)(t->end - t->begin));
   }
@@ -324,13 +303,13 @@ static int by_offset(const void *a, const void *b) {
 
 /* Names once each; offsets from 0 to the file's end without hole or overlap. */
 static bool check_all(lm_safetensors *st, int64_t data_bytes, lm_err *e) {
-  char name[96];
+  char name[LM_NAME_TEXT];
   if (st->metadata_count > 1) {
     qsort(st->metadata, (size_t)st->metadata_count, sizeof *st->metadata, by_key);
     for (int64_t i = 1; i < st->metadata_count; i++)
       if (by_key(&st->metadata[i - 1], &st->metadata[i]) == 0)
         return lm_fail(e, LM_E_DAMAGED, "duplicate metadata key '%s'",
-                       show(st->metadata[i].key, name));
+                       lm_name_text(st->metadata[i].key, name));
   }
   if (st->count > 1) {
     qsort(st->entries, (size_t)st->count, sizeof *st->entries, by_name);
@@ -344,14 +323,14 @@ static bool check_all(lm_safetensors *st, int64_t data_bytes, lm_err *e) {
     const lm_st_entry *t = &st->entries[i];
     if (t->begin != at)
       return lm_fail(e, LM_E_DAMAGED, "tensor '%s': its data begins at %lld, %s (%lld expected)",
-                     show(t->name, name), (long long)t->begin,
+                     lm_name_text(t->name, name), (long long)t->begin,
                      t->begin < at ? "inside the tensor before it" : "after a hole", (long long)at);
     at = t->end;
     if (at > data_bytes)
       return lm_fail(e, LM_E_DAMAGED,
                      "tensor '%s': its data ends at %lld, the file holds %lld bytes of data"
                      " (the file is truncated)",
-                     show(t->name, name), (long long)at, (long long)data_bytes);
+                     lm_name_text(t->name, name), (long long)at, (long long)data_bytes);
   }
   if (at != data_bytes)
     return lm_fail(e, LM_E_DAMAGED, "%lld bytes of data belong to no tensor",
@@ -415,80 +394,4 @@ void lm_st_free(lm_safetensors *st) {
   lm_buffer_release(st->entry_buffer);
   lm_buffer_release(st->pair_buffer);
   *st = (lm_safetensors){0};
-}
-
-/* ---- conversion ---- */
-
-static float from_f16(uint16_t h) {
-  const uint32_t sign = (uint32_t)(h & 0x8000U) << 16, mantissa = h & 0x3ffU;
-  uint32_t exponent = h >> 10 & 0x1fU, bits;
-  if (exponent == 31) {
-    bits = sign | 0x7f800000U | mantissa << 13;
-  } else if (exponent != 0) {
-    bits = sign | (exponent + 112) << 23 | mantissa << 13;
-  } else {
-    const float tiny = (float)mantissa * 0x1p-24f; /* subnormal: exact */
-    return sign ? -tiny : tiny;
-  }
-  float f;
-  memcpy(&f, &bits, 4);
-  return f;
-}
-
-static void widen_floats(lm_st_dtype dtype, const uint8_t *from, float *to, int64_t count) {
-  for (int64_t i = 0; i < count; i++) {
-    uint16_t h;
-    memcpy(&h, from + 2 * i, 2);
-    const uint32_t bits = (uint32_t)h << 16;
-    if (dtype == LM_ST_F16)
-      to[i] = from_f16(h);
-    else
-      memcpy(&to[i], &bits, 4);
-  }
-}
-
-/* Element i as int64; a U64 beyond it comes out as INT64_MAX, which fails the
- * range check as it should. */
-static int64_t integer_at(lm_st_dtype dtype, const uint8_t *from, int64_t i) {
-  union {
-    int64_t i64;
-    uint64_t u64;
-    uint32_t u32;
-    int16_t i16;
-    uint16_t u16;
-  } v;
-  memcpy(&v, from + i * lm_st_dtypes[dtype].size, (size_t)lm_st_dtypes[dtype].size);
-  switch (dtype) {
-    case LM_ST_I64: return v.i64;
-    case LM_ST_U64: return v.u64 > INT64_MAX ? INT64_MAX : (int64_t)v.u64;
-    case LM_ST_U32: return v.u32;
-    case LM_ST_I16: return v.i16;
-    case LM_ST_U16: return v.u16;
-    default: return (int8_t)from[i]; /* I8 */
-  }
-}
-
-bool lm_st_native(lm_st_dtype dtype) {
-  return dtype == LM_ST_F32 || dtype == LM_ST_F64 || dtype == LM_ST_I32 || dtype == LM_ST_U8 ||
-         dtype == LM_ST_BOOL;
-}
-
-bool lm_st_convert(const lm_st_entry *entry, const uint8_t *from, lm_tensor *t, lm_err *e) {
-  const int64_t count = lm_tensor_count(t);
-  if (entry->dtype == LM_ST_F16 || entry->dtype == LM_ST_BF16) {
-    widen_floats(entry->dtype, from, lm_f32(t), count);
-    return true;
-  }
-  if (lm_st_dtypes[entry->dtype].becomes != LM_I32)
-    return fail_tensor(e, entry, LM_E_UNSUPPORTED, "no conversion");
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t v = integer_at(entry->dtype, from, i);
-    if (v < INT32_MIN || v > INT32_MAX) {
-      char name[96];
-      return lm_fail(e, LM_E_UNSUPPORTED, "tensor '%s': %s element %lld does not fit i32",
-                     show(entry->name, name), lm_st_dtypes[entry->dtype].name, (long long)(i + 1));
-    }
-    lm_i32(t)[i] = (int32_t)v;
-  }
-  return true;
 }

@@ -10,41 +10,14 @@
 #ifndef LM_SAFETENSORS_H
 #define LM_SAFETENSORS_H
 
-#include "core/shape.h"
-#include "core/tensor.h"
+#include "core/mem.h"
+#include "io/element.h"
 
 enum { LM_ST_MAX_HEADER = 100000000, LM_ST_MAX_TENSORS = 100000 };
 
-/* Element types of the format, those that luma refuses included. */
-typedef enum {
-  LM_ST_F64,
-  LM_ST_F32,
-  LM_ST_F16,
-  LM_ST_BF16,
-  LM_ST_I64,
-  LM_ST_I32,
-  LM_ST_I16,
-  LM_ST_I8,
-  LM_ST_U64,
-  LM_ST_U32,
-  LM_ST_U16,
-  LM_ST_U8,
-  LM_ST_BOOL,
-  LM_ST_F8_E4M3,
-  LM_ST_F8_E5M2,
-  LM_ST_NDTYPE
-} lm_st_dtype;
-
-typedef struct {
-  const char *name; /* "F16" */
-  int64_t size;     /* bytes an element */
-  int becomes;      /* the lm_dtype it is read as; -1: refused by name */
-} lm_st_info;
-extern const lm_st_info lm_st_dtypes[LM_ST_NDTYPE];
-
 typedef struct {
   const char *name; /* UTF-8, no NUL */
-  lm_st_dtype dtype;
+  lm_element dtype;
   lm_shape shape;
   int64_t begin, end; /* bytes, from the start of the data */
 } lm_st_entry;
@@ -72,13 +45,5 @@ bool lm_st_header_length(const uint8_t *bytes, int64_t have, int64_t file_bytes,
 bool lm_st_parse(const uint8_t *json, int64_t n, int64_t file_bytes, lm_safetensors *out,
                  lm_err *e);
 void lm_st_free(lm_safetensors *st); /* twice is fine */
-
-/* True when the bytes of this type are those of the dtype it becomes. */
-bool lm_st_native(lm_st_dtype dtype);
-
-/* Converts the elements of `from` into t (contiguous, dtype as `becomes`
- * says).  Exact, or LM_E_UNSUPPORTED naming the value that does not fit i32.
- * Native types need no call. */
-bool lm_st_convert(const lm_st_entry *entry, const uint8_t *from, lm_tensor *t, lm_err *e);
 
 #endif

@@ -112,7 +112,7 @@ static bool all_finite(const lm_tensor *t, int64_t *where) {
 
 /* Pushes the tensor of one entry; false with *e filled (nothing pushed). */
 static bool push_entry(lua_State *L, reader *r, const lm_st_entry *entry, bool finite, lm_err *e) {
-  const lm_st_info *info = &lm_st_dtypes[entry->dtype];
+  const lm_element_info *info = &lm_elements[entry->dtype];
   if (info->becomes < 0)
     return lm_fail(e, LM_E_UNSUPPORTED, "tensor '%.80s': luma does not read %s", entry->name,
                    info->name);
@@ -120,12 +120,12 @@ static bool push_entry(lua_State *L, reader *r, const lm_st_entry *entry, bool f
   const int64_t bytes = entry->end - entry->begin, at = r->st.data_start + entry->begin;
   lm_tensor *t = luma_newtensor(L, dtype, &entry->shape);
   bool ok;
-  if (lm_st_native(entry->dtype)) {
+  if (lm_element_native(entry->dtype)) {
     ok = lm_file_read(r->fd, at, lm_tensor_data(t), bytes, e);
   } else {
     ok = (r->scratch = lm_buffer_new(bytes, e)) != NULL &&
          lm_file_read(r->fd, at, r->scratch->data, bytes, e) &&
-         lm_st_convert(entry, r->scratch->data, t, e);
+         lm_element_convert(entry->dtype, entry->name, r->scratch->data, t, e);
     lm_buffer_release(r->scratch);
     r->scratch = NULL;
   }
@@ -205,7 +205,7 @@ static int l_inspect(lua_State *L) {
     lua_createtable(L, 0, 4);
     lua_pushstring(L, entry->name);
     lua_setfield(L, -2, "name");
-    lua_pushstring(L, lm_st_dtypes[entry->dtype].name);
+    lua_pushstring(L, lm_elements[entry->dtype].name);
     lua_setfield(L, -2, "dtype");
     lua_pushinteger(L, entry->end - entry->begin);
     lua_setfield(L, -2, "bytes");
@@ -267,7 +267,7 @@ static bool push_npy(lua_State *L, uint8_t *bytes, int64_t n, const char *name, 
     order[d] = shape.rank - 1 - d;
     if (npy.fortran) shape.size[d] = npy.shape.size[order[d]];
   }
-  lm_tensor *t = luma_newtensor(L, (lm_dtype)lm_st_dtypes[npy.dtype].becomes, &shape);
+  lm_tensor *t = luma_newtensor(L, (lm_dtype)lm_elements[npy.dtype].becomes, &shape);
   if (!lm_npy_fill(&npy, bytes, name, t, e)) {
     lua_pop(L, 1);
     return false;

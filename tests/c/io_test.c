@@ -38,10 +38,11 @@ static bool read_all(const uint8_t *bytes, int64_t n, lm_err *e) {
   bool ok = true;
   for (int64_t i = 0; ok && i < st.count; i++) {
     lm_tensor t;
-    const int becomes = lm_st_dtypes[st.entries[i].dtype].becomes;
-    if (becomes < 0 || lm_st_native(st.entries[i].dtype)) continue;
+    const int becomes = lm_elements[st.entries[i].dtype].becomes;
+    if (becomes < 0 || lm_element_native(st.entries[i].dtype)) continue;
     ok = lm_tensor_new(&t, (lm_dtype)becomes, &st.entries[i].shape, e) &&
-         lm_st_convert(&st.entries[i], bytes + st.data_start + st.entries[i].begin, &t, e);
+         lm_element_convert(st.entries[i].dtype, st.entries[i].name,
+                            bytes + st.data_start + st.entries[i].begin, &t, e);
     lm_tensor_close(&t);
   }
   lm_st_free(&st);
@@ -58,7 +59,7 @@ static void test_safetensors(void) {
   CHECK(strcmp(st.entries[0].name, "w") == 0 && st.entries[0].shape.rank == 2);
   lm_tensor t;
   CHECK(lm_tensor_new(&t, LM_F32, &st.entries[0].shape, &e));
-  CHECK(lm_st_convert(&st.entries[0], file + st.data_start, &t, &e));
+  CHECK(lm_element_convert(st.entries[0].dtype, st.entries[0].name, file + st.data_start, &t, &e));
   CHECK(lm_f32(&t)[0] == 1 && lm_f32(&t)[1] == -2 && lm_f32(&t)[2] == 0x1p-24f);
   CHECK(lm_f32(&t)[3] != lm_f32(&t)[3]);
   lm_tensor_close(&t);
@@ -99,7 +100,7 @@ static void test_npy(void) {
   lm_npy npy;
   lm_err e = {0};
   CHECK(lm_npy_parse(file, n, &npy, &e));
-  CHECK(npy.swapped && npy.fortran && npy.dtype == LM_ST_I16 && npy.shape.size[0] == 2);
+  CHECK(npy.swapped && npy.fortran && npy.dtype == LM_EL_I16 && npy.shape.size[0] == 2);
   lm_tensor t;
   CHECK(lm_tensor_new(&t, LM_I32, &npy.shape, &e));
   CHECK(lm_npy_fill(&npy, file, "x", &t, &e));

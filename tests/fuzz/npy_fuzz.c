@@ -10,7 +10,7 @@ static void one_array(uint8_t *bytes, int64_t n) {
   lm_err e;
   lm_tensor t;
   if (!lm_npy_parse(bytes, n, &npy, &e)) return;
-  if (!lm_tensor_new(&t, (lm_dtype)lm_st_dtypes[npy.dtype].becomes, &npy.shape, &e)) return;
+  if (!lm_tensor_new(&t, (lm_dtype)lm_elements[npy.dtype].becomes, &npy.shape, &e)) return;
   lm_npy_fill(&npy, bytes, "array", &t, &e);
   lm_tensor_close(&t);
 }

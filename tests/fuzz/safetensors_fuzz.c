@@ -14,15 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!lm_st_parse(data + 8, n, total, &st, &e)) return 0;
   for (int64_t i = 0; i < st.count; i++) {
     const lm_st_entry *entry = &st.entries[i];
-    const int becomes = lm_st_dtypes[entry->dtype].becomes;
+    const int becomes = lm_elements[entry->dtype].becomes;
     lm_tensor t;
     if (becomes < 0 || !lm_tensor_new(&t, (lm_dtype)becomes, &entry->shape, &e)) continue;
     const uint8_t *from = data + st.data_start + entry->begin;
-    if (lm_st_native(entry->dtype)) {
+    if (lm_element_native(entry->dtype)) {
       if (entry->end > entry->begin)
         memcpy(lm_tensor_data(&t), from, (size_t)(entry->end - entry->begin));
     } else {
-      lm_st_convert(entry, from, &t, &e);
+      lm_element_convert(entry->dtype, entry->name, from, &t, &e);
     }
     lm_tensor_close(&t);
   }
