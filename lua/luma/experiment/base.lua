@@ -9,11 +9,7 @@ local base = {}
 --- Images a pass.
 base.batch = 16
 
---- What each scaling does, in words for the report.
-base.scalings = {
-  unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
-  tf = "RGB from -1 to 1", torch = "RGB, ImageNet mean and deviation removed",
-}
+base.scalings = require("luma.experiment.options").scalings
 
 local function load_model(config)
   if config.weights == "none" then luma.seed(config.seed, 1 << 50) end
@@ -31,9 +27,6 @@ function base.open(config)
   model:freeze()
   local input = model.input
   local scale = config.scale or input.scale
-  if not base.scalings[scale] then
-    error(("--scale must be unit, caffe, tf or torch, got '%s'"):format(tostring(scale)), 0)
-  end
   local note = model.weights.note
   local self = {
     note = note and config.weights ~= "none" and note:find("random", 1, true) and ("The base has %s."):format(note)

@@ -15,16 +15,18 @@ local function checked(index, message)
   return index
 end
 
--- A folder that holds neither of the article's tables but folders of images.
+-- A folder that holds neither of the article's tables but two folders or more.
 local function is_class_folders(dir)
   if files.exists(files.join(dir, "covid_dataset.csv")) or files.exists(files.join(dir, "normal_xray_dataset.csv")) then
     return false
   end
   local names, kinds = files.list(dir)
+  local folders = 0
   for _, name in ipairs(names or {}) do
-    if kinds[name] == "directory" and name ~= "covid_adjusted" and name ~= "normal_dataset" then return true end
+    if name == "covid_adjusted" or name == "normal_dataset" then return false end
+    if kinds[name] == "directory" then folders = folders + 1 end
   end
-  return false
+  return folders >= 2
 end
 
 local function given(config)

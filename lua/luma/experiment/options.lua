@@ -15,6 +15,12 @@ settings.presets = {
   article = { views = 0, epochs = 500 },
 }
 
+--- What each input scaling does, in words.
+settings.scalings = {
+  unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
+  tf = "RGB from -1 to 1", torch = "RGB, ImageNet mean and deviation removed",
+}
+
 local function fail(message, ...)
   error(select("#", ...) > 0 and message:format(...) or message, 0)
 end
@@ -88,6 +94,9 @@ function settings.resolve(a)
   if a.threads then c.threads = whole("threads", a.threads, 1, 64) end
   choose_base(a, c)
   c.scale = a.scale -- nil: what the base was trained with
+  if a.scale and not settings.scalings[a.scale] then
+    fail("--scale must be unit, caffe, tf or torch, got '%s'", luma.text.printable(a.scale, 40))
+  end
   if c.faithful and not c.scale then c.scale = "unit" end
   return c
 end

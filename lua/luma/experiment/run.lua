@@ -171,7 +171,7 @@ local function load(job)
 end
 
 local function compute(job)
-  job.where = "features"
+  job.where = "computing features"
   job.network = base.open(job.config)
   for _, sentence in ipairs(cautions(job)) do job.say("warning: " .. sentence) end
   job.digest = digest(job.config, job.index, job.network)
@@ -188,7 +188,7 @@ local function compute(job)
 end
 
 local function train(job)
-  job.where = "training"
+  job.where, job.learning = "training", true
   local started = uv.hrtime()
   local results = { predictions = {}, history = {}, by_fold = {} }
   local meter <close> = luma.progress("training", job.config.epochs * #job.folds, { unit = "epochs" })
@@ -249,7 +249,10 @@ local function execute(job)
     announce(job, result)
     return 0
   end
-  if result ~= luma.core.interrupt then error(result, 0) end
+  if result ~= luma.core.interrupt then
+    if not job.learning then job.state:abandon() end -- the fault is in what was given: mend it and start anew
+    error(result, 0)
+  end
   system.interrupt_clear()
   keep(job)
   job.state:close()

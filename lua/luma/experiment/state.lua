@@ -7,6 +7,7 @@
 -- continued but refused.  The folder is locked while a process works in it.
 
 local luma = require "luma"
+local uv = require "luv"
 local files = luma.files
 local json = luma.json
 local store = luma.store
@@ -49,9 +50,10 @@ function state.create(name, out, config)
     fail("%s already holds a run: give another --out, or continue it with: luma resume %s", files.show(dir),
       files.show(dir))
   end
+  local existed = files.exists(dir)
   must(files.mkdir_p(dir))
   local handle = lock(dir)
-  local self = setmetatable({ dir = dir, handle = handle, config = config }, State)
+  local self = setmetatable({ dir = dir, handle = handle, config = config, existed = existed }, State)
   self:write("config.json", json.encode(config))
   must(files.mkdir_p(files.join(dir, "state")))
   return self
@@ -117,11 +119,26 @@ function State:finished()
   return files.exists(self:path "metrics.json")
 end
 
---- Removes the state of a finished run and frees the lock.
-function State:finish()
+local function remove_state(self)
   local dir = self:path "state"
   for _, name in ipairs(files.list(dir, true) or {}) do files.remove(files.join(dir, name)) end
-  require("luv").fs_rmdir(dir)
+  uv.fs_rmdir(dir)
+end
+
+--- Removes the state of a finished run and frees the lock.
+function State:finish()
+  remove_state(self)
+  self:close()
+end
+
+--- Takes back a run that failed before it had computed anything, so that the
+-- folder can be used again.
+function State:abandon()
+  if self.resumed then return self:close() end
+  remove_state(self)
+  files.remove(self:path "config.json")
+  files.remove(self:path ".lock")
+  if not self.existed then uv.fs_rmdir(self.dir) end -- stays when there is more in it
   self:close()
 end
 
