@@ -35,6 +35,14 @@ local function whole(name, value, lo, hi)
   return n
 end
 
+local function positive(name, value)
+  local v = tonumber(value)
+  if not v or not (v > 0 and v < math.huge) then
+    fail("--%s must be a number above 0, got '%s'", name, tostring(value))
+  end
+  return v + 0.0
+end
+
 local function existing_file(name, path)
   local kind = files.kind(path)
   if kind == "file" then return path end
@@ -71,7 +79,8 @@ function settings.resolve(a)
     seed = a.seed and whole("seed", a.seed, 0) or 7,
     folds = a.folds and whole("folds", a.folds, 2, 100) or 0,
     batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
-    rate = 1e-3, dropout = 0.5,
+    rate = a.rate and positive("rate", a.rate) or (a.faithful and 1e-3 or 3e-4), dropout = 0.5,
+    schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
     faithful = a.faithful or false, size = 224,
     test = 0.2, val = a.faithful and 0 or 0.12,
     group = not a.faithful,
