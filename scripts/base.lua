@@ -20,6 +20,7 @@ local phases = {
 }
 local PER_EPOCH = 40 -- steps between two lines of the log
 local TEST = 10      -- batches of the last phase that judge it
+local RMS = 0.4      -- of the features, in the end
 
 local path = arg[1] or require("luma.models.tiny").file
 luma.seed(SEED)
@@ -53,9 +54,22 @@ for number, phase in ipairs(phases) do
 end
 
 local last = phases[#phases]
+
+-- A classifier behind the base wants inputs of about 1: the last convolution is
+-- scaled so that the features of fresh pictures have the root mean square RMS
+-- (what follows a ReLU scales with it, so nothing else changes).
+local function calibrate()
+  local x = textures.batch(luma.rng(SEED):fork "calibrate", 48, last.size)
+  local features = base(x)
+  local scale = RMS / math.sqrt(luma.square(features):mean():item())
+  local conv = base:get "block5_conv2"
+  for _, p in ipairs(conv.params) do luma.core.step.scale_(p[2], scale) end
+end
+
 local seen = luma.train.evaluate(net, function() return batches(last, luma.rng(SEED):fork "test", TEST) end)
 print(("%d fresh pictures of %d kinds: accuracy %.3f, loss %.3f"):format(seen.count, #textures.classes, seen.accuracy,
   seen.loss))
+calibrate()
 assert(luma.store.save(path, base:state(), {
   made_by = "scripts/base.lua", seed = tostring(SEED), scale = "unit", classes = table.concat(textures.classes, ","),
   accuracy = ("%.3f"):format(seen.accuracy), input = "128x128x3",

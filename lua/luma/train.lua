@@ -246,12 +246,12 @@ local function loop(run)
   return "done"
 end
 
-local function check_positive(key, v, whole)
-  if type(v) ~= "number" or not (v > 0) or v == math.huge or (whole and not math.tointeger(v)) then
-    error(("train.fit: option %s must be a %s > 0, got %s"):format(key, whole and "whole number" or "number",
+local function check_positive(key, v, integer)
+  if type(v) ~= "number" or not (v > 0) or v == math.huge or (integer and not math.tointeger(v)) then
+    error(("train.fit: option %s must be a %s > 0, got %s"):format(key, integer and "whole number" or "number",
       tostring(v)), 4)
   end
-  return whole and math.tointeger(v) or v
+  return integer and math.tointeger(v) or v
 end
 
 local function check_run(opts)
@@ -275,7 +275,9 @@ local function check_run(opts)
     check_positive("stop.patience", o.stop.patience, true)
   end
   if type(o.checkpoint) == "string" then o.checkpoint = { path = o.checkpoint } end
-  if o.checkpoint then o.checkpoint = options.check("train.fit checkpoint", o.checkpoint, { path = "", every = 1 }, 4) end
+  if o.checkpoint then
+    o.checkpoint = options.check("train.fit checkpoint", o.checkpoint, { path = "", every = 1 }, 4)
+  end
   return o
 end
 
