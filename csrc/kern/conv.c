@@ -6,6 +6,7 @@
 
 #include "core/pool.h"
 #include "kern/conv_gemm.h"
+#include "kern/conv_winograd_grad.h"
 
 const char *lm_conv_algo_name(lm_conv_algo a) {
   static const char *const names[] = {"gemm", "winograd4", "winograd6", "direct"};
@@ -46,7 +47,7 @@ static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
   const bool turnable = p->pad[0] <= 2 && p->pad[1] <= 2 && p->pad[2] <= 2 && p->pad[3] <= 2;
   switch (a) {
     case LM_CONV_GEMM: return true;
-    case LM_CONV_WINOGRAD4:
+    case LM_CONV_WINOGRAD4: return winograd && (pass != LM_CONV_GRAD_INPUT || turnable);
     case LM_CONV_WINOGRAD6:
       return winograd && (pass == LM_CONV_FORWARD || (pass == LM_CONV_GRAD_INPUT && turnable));
     case LM_CONV_DIRECT: return false;
@@ -62,7 +63,8 @@ static lm_conv_algo choose(const lm_conv2d *p, lm_conv_pass pass) {
           applies(p, pass, (lm_conv_algo)a))
         return (lm_conv_algo)a;
   if (forced == NULL && applies(p, pass, LM_CONV_WINOGRAD4) && p->c >= 16 && p->k >= 16)
-    return lm_min64(p->oh, p->ow) >= 112 ? LM_CONV_WINOGRAD6 : LM_CONV_WINOGRAD4;
+    return lm_min64(p->oh, p->ow) >= 192 && applies(p, pass, LM_CONV_WINOGRAD6) ? LM_CONV_WINOGRAD6
+                                                                                : LM_CONV_WINOGRAD4;
   return LM_CONV_GEMM;
 }
 
@@ -163,7 +165,8 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
 
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
   if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
-  const lm_winograd g = pass == LM_CONV_FORWARD ? lm_conv2d_winograd(p) : gradient_winograd(p);
+  const lm_winograd g = pass == LM_CONV_GRAD_INPUT ? gradient_winograd(p) : lm_conv2d_winograd(p);
+  if (pass == LM_CONV_GRAD_WEIGHT) return lm_winograd_grad_scratch(&g);
   const int64_t turned = pass == LM_CONV_GRAD_INPUT ? 9 * p->c * p->k * (int64_t)sizeof(float) : 0;
   return lm_winograd_weight_floats(g.m, g.c, g.k) * (int64_t)sizeof(float) +
          lm_winograd_scratch(&g) + turned;
@@ -189,7 +192,9 @@ bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *
 
 bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
                      float *dw) {
-  return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
+  if (!is_winograd(p->algo[LM_CONV_GRAD_WEIGHT])) return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
+  const lm_winograd g = lm_conv2d_winograd(p);
+  return lm_winograd_grad(&g, x, dy, scratch, dw);
 }
 
 /* ---- the bias gradient: a column sum over fixed blocks of rows ---- */

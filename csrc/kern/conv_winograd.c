@@ -33,7 +33,7 @@
 
 #include "core/cpu.h"
 #include "core/pool.h"
-#include "kern/simd/winograd.h"
+#include "kern/winograd_gather.h"
 
 enum {
   WIDE_TILES = 28,        /* tiles a chunk of a wide layer: V and M fit L2 */
@@ -46,7 +46,7 @@ enum {
   PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
 };
 
-static const lm_winograd_kernels *kernels(void) {
+const lm_winograd_kernels *lm_winograd_kernels_here(void) {
 #if defined(__x86_64__)
   if (lm_cpu_isa() == LM_ISA_AVX512) return &lm_winograd_avx512;
   if (lm_cpu_isa() == LM_ISA_AVX2) return &lm_winograd_avx2;
@@ -88,7 +88,7 @@ static int64_t groups_of(const work *s, int64_t tiles) {
 }
 
 static work setup(const lm_winograd *g, void *scratch) {
-  work s = {.g = *g, .f = kernels(), .scratch = scratch};
+  work s = {.g = *g, .f = lm_winograd_kernels_here(), .scratch = scratch};
   s.freqs = (g->m + 2) * (g->m + 2);
   s.down = lm_ceil_div(g->oh, g->m);
   s.across = lm_ceil_div(g->ow, g->m);
@@ -128,7 +128,7 @@ int64_t lm_winograd_scratch(const lm_winograd *g) {
 /* ---- weights ---- */
 
 int64_t lm_winograd_weight_floats(int m, int64_t c, int64_t k) {
-  const lm_winograd_kernels *f = kernels();
+  const lm_winograd_kernels *f = lm_winograd_kernels_here();
   return round_up(k, 2 * f->lanes) * round_up(c, f->lanes) * (m + 2) * (m + 2);
 }
 
@@ -160,7 +160,7 @@ static void weight_chunk(void *context, int64_t panel, int worker) {
 }
 
 bool lm_winograd_weights(int m, int64_t c, int64_t k, const float *w, float *u) {
-  weight_work s = {.f = kernels(), .m = m, .c = c, .k = k, .w = w, .u = u};
+  weight_work s = {.f = lm_winograd_kernels_here(), .m = m, .c = c, .k = k, .w = w, .u = u};
   return lm_parallel(lm_ceil_div(k, 2 * s.f->lanes), weight_chunk, &s);
 }
 
@@ -198,43 +198,48 @@ static corner corner_of(const work *s, int64_t tile) {
   return (corner){tile / area, r / s->across * s->g.m, r % s->across * s->g.m};
 }
 
-/* Copies `have` channels of the input tile at (y, x), which may hang over the
- * image's edge, to a patch of n x n pixels of `lanes` channels. */
-static void fill_patch(const work *s, int64_t image, int64_t y, int64_t x, int64_t channel,
-                       int64_t have, float *patch) {
-  const int64_t n = s->g.m + 2, lanes = s->f->lanes;
-  memset(patch, 0, (size_t)(n * n * lanes) * sizeof(float));
-  const int64_t x0 = lm_max64(0, -x), x1 = lm_min64(n, s->g.w - x);
-  for (int64_t i = lm_max64(0, -y); i < lm_min64(n, s->g.h - y); i++) {
-    const float *row = s->x + (image * s->g.h + y + i) * s->g.w * s->g.c + channel;
+/* Copies `have` channels of the tile at (y, x), which may hang over the image's
+ * edge, to a patch of n x n pixels of `lanes` channels. */
+static void fill_patch(const lm_winograd_source *s, int64_t image, int64_t y, int64_t x,
+                       int64_t channel, int64_t have, float *patch) {
+  const int64_t n = s->n;
+  memset(patch, 0, (size_t)(n * n * s->lanes) * sizeof(float));
+  const int64_t x0 = lm_max64(0, -x), x1 = lm_min64(n, s->w - x);
+  for (int64_t i = lm_max64(0, -y); i < lm_min64(n, s->h - y); i++) {
+    const float *row = s->x + (image * s->h + y + i) * s->w * s->c + channel;
     for (int64_t j = x0; j < x1; j++)
-      memcpy(patch + (i * n + j) * lanes, row + (x + j) * s->g.c, (size_t)have * sizeof(float));
+      memcpy(patch + (i * n + j) * s->lanes, row + (x + j) * s->c, (size_t)have * sizeof(float));
+  }
+}
+
+void lm_winograd_gather(const lm_winograd_source *s, int64_t image, int64_t y, int64_t x,
+                        int64_t b0, int64_t b1, float *v, int64_t bs, int64_t fs) {
+  const int64_t full = lm_min64(b1, s->c / s->lanes); /* blocks whose channels all exist */
+  int64_t b = b0;
+  if (y >= 0 && x >= 0 && y + s->n <= s->h && x + s->n <= s->w && b < full) {
+    s->transform(s->x + ((image * s->h + y) * s->w + x) * s->c + b * s->lanes, s->w * s->c, s->c,
+                 full - b, v, bs, fs);
+    b = full;
+  }
+  for (; b < b1; b++) {
+    float patch[PATCH];
+    const int64_t have = lm_max64(0, lm_min64(s->lanes, s->c - b * s->lanes));
+    fill_patch(s, image, y, x, b * s->lanes, have, patch);
+    s->transform(patch, s->n * s->lanes, s->lanes, 1, v + (b - b0) * bs, bs, fs);
   }
 }
 
 /* Channel blocks b0 .. b1-1 of the tiles, into v. */
 static void transform_input(const work *s, int64_t first, int64_t count, int64_t b0, int64_t b1,
                             float *v) {
-  const int64_t n = s->g.m + 2, lanes = s->f->lanes, rows = s->f->rows;
-  const int64_t full = lm_min64(b1, s->g.c / lanes); /* blocks whose channels all exist */
-  const int64_t block_step = rows * lanes;
-  float patch[PATCH];
+  const lm_winograd_source source = {
+      s->x, s->g.h, s->g.w, s->g.c, s->g.m + 2, s->f->lanes, s->f->input[s->g.m / 2 - 2]};
+  const int64_t rows = s->f->rows, block_step = rows * s->f->lanes;
   for (int64_t t = 0; t < count; t++) {
     const corner at = corner_of(s, first + t);
-    const int64_t y = at.y - s->g.top, x = at.x - s->g.left;
-    float *to = v + t / rows * s->blocks * block_step + t % rows * lanes;
-    int64_t b = b0;
-    if (y >= 0 && x >= 0 && y + n <= s->g.h && x + n <= s->g.w && b < full) {
-      const float *from = s->x + ((at.image * s->g.h + y) * s->g.w + x) * s->g.c + b * lanes;
-      s->f->input[s->g.m / 2 - 2](from, s->g.w * s->g.c, s->g.c, full - b, to + b * block_step,
-                                  block_step, s->v_step);
-      b = full;
-    }
-    for (; b < b1; b++) {
-      fill_patch(s, at.image, y, x, b * lanes, lm_min64(lanes, s->g.c - b * lanes), patch);
-      s->f->input[s->g.m / 2 - 2](patch, n * lanes, lanes, 1, to + b * block_step, block_step,
-                                  s->v_step);
-    }
+    lm_winograd_gather(&source, at.image, at.y - s->g.top, at.x - s->g.left, b0, b1,
+                       v + (t / rows * s->blocks + b0) * block_step + t % rows * s->f->lanes,
+                       block_step, s->v_step);
   }
 }
 

@@ -10,24 +10,35 @@
 
 enum { LM_WINOGRAD_MAXROWS = 14, LM_WINOGRAD_MAXLANES = 16 };
 
-typedef struct {
-  int lanes; /* floats a vector: 16, 8 or 4 */
-  int rows;  /* tiles the product kernel holds in registers: 14 or 6 */
+/* [out] v: transform of one tile of `blocks` channel blocks; src rows rs,
+ * pixels ps floats apart, v's blocks bs, its frequencies fs. */
+typedef void lm_winograd_input(const float *src, int64_t rs, int64_t ps, int64_t blocks, float *v,
+                               int64_t bs, int64_t fs);
+/* [out] dst: one tile's outputs for one block; see output_tile. */
+typedef void lm_winograd_output(const float *m, int64_t fs, const float *bias, float floor,
+                                float *dst, int64_t rs, int64_t ps, int rows, int cols);
 
-  /* [out] v: transform of one input tile of `blocks` channel blocks;
-   * src rows rs, pixels ps floats apart; v blocks bs floats apart. */
-  void (*input[2])(const float *src, int64_t rs, int64_t ps, int64_t blocks, float *v, int64_t bs,
-                   int64_t fs);
-  /* [out] u: transform of the weights of one input channel for one panel. */
+typedef struct {
+  int lanes;     /* floats a vector: 16, 8 or 4 */
+  int rows;      /* tiles the product kernel holds in registers: 14 or 6 */
+  int grad_rows; /* channels the gradient's product kernel holds: 8 or 4 */
+
+  /* Pairs are for m = 4 and m = 6. */
+  lm_winograd_input *input[2];
+  lm_winograd_output *output[2], *output_pool[2];
+  /* [out] u: transform of the weights of one input channel for one panel;
+   * taps ts floats apart. */
   void (*weight[2])(const float *g, int64_t ts, float *u, int64_t fs);
-  /* [out] dst: one tile's outputs for one block; see output_tile. */
-  void (*output[2])(const float *m, int64_t fs, const float *bias, float floor, float *dst,
-                    int64_t rs, int64_t ps, int rows, int cols);
-  void (*output_pool[2])(const float *m, int64_t fs, const float *bias, float floor, float *dst,
-                         int64_t rs, int64_t ps, int rows, int cols);
   /* [out] m: products of `tiles` (1 .. rows) tiles; see product_tiles. */
   void (*product[LM_WINOGRAD_MAXROWS + 1])(int64_t blocks, const float *v, const float *u,
                                            float *m);
+
+  /* The weight gradient, m = 4: 4x4 output gradients to 36 frequencies; sums
+   * over tiles (see outer_tiles); 36 sums to 9 taps, `lanes` floats apart. */
+  lm_winograd_input *grad_output;
+  void (*grad_product)(int64_t count, const float *v, const float *w, float *u /* [in out] */,
+                       int64_t us);
+  void (*grad_weight)(const float *u, int64_t fs, float *taps /* [out] */);
 } lm_winograd_kernels;
 
 extern const lm_winograd_kernels lm_winograd_plain;

@@ -60,6 +60,27 @@ INLINE void output4(const vec *m, vec *o) { /* A' m */
   o[3] = vec_fma(vec_set(2 * ROOT_TWO), dif2, vec_fma(vec_set(ROOT_HALF / 2), dif1, m[5]));
 }
 
+/* The two transposes that the weight gradient needs. */
+INLINE void spread4(const vec *y, vec *o) { /* A y: 4 output gradients to 6 */
+  const vec even1 = vec_fma(vec_set(0.5f), y[2], y[0]),
+            odd1 = vec_fma(vec_set(ROOT_HALF / 2), y[3], vec_set(ROOT_HALF) * y[1]);
+  const vec even2 = vec_fma(vec_set(2), y[2], y[0]),
+            odd2 = vec_fma(vec_set(2 * ROOT_TWO), y[3], vec_set(ROOT_TWO) * y[1]);
+  o[0] = y[0];
+  o[1] = even1 + odd1;
+  o[2] = even1 - odd1;
+  o[3] = even2 + odd2;
+  o[4] = even2 - odd2;
+  o[5] = y[3];
+}
+
+INLINE void gather4(const vec *u, vec *o) { /* G' u: 6 sums to 3 taps */
+  const vec sum1 = u[1] + u[2], dif1 = u[1] - u[2], sum2 = u[3] + u[4], dif2 = u[3] - u[4];
+  o[0] = vec_fma(vec_set(-2.0f / 3), sum1, vec_fma(vec_set(1.0f / 6), sum2, u[0]));
+  o[1] = vec_fma(vec_set(-2.0f / 3 * ROOT_HALF), dif1, vec_set(ROOT_TWO / 6) * dif2);
+  o[2] = vec_fma(vec_set(1.0f / 3), sum2 - sum1, u[5]);
+}
+
 /* ---- F(6,3): 8 inputs, 3 taps, 6 outputs ---- */
 
 INLINE void input6(const vec *d, vec *o) {
@@ -108,39 +129,21 @@ INLINE void output6(const vec *m, vec *o) {
 
 /* ---- two dimensions: columns, then rows ---- */
 
-/* One tile of n x n inputs (rows rs, pixels ps floats apart), LANES channels
- * wide, to n*n frequencies fs floats apart. */
-INLINE void input_tile(const int n, transform *f, const float *src, int64_t rs, int64_t ps,
-                       float *v, int64_t fs) {
+/* in x in values, LANES channels wide (rows rs, columns ps floats apart), to
+ * out x out (fs floats apart): the input, weight and gradient transforms. */
+INLINE void transform_tile(const int in, const int out, transform *f, const float *src, int64_t rs,
+                           int64_t ps, float *dst, int64_t fs) {
   vec t[8][8];
-  UNROLL for (int x = 0; x < n; x++) {
+  UNROLL for (int x = 0; x < in; x++) {
     vec d[8], o[8];
-    UNROLL for (int y = 0; y < n; y++) d[y] = vec_load(src + y * rs + x * ps);
+    UNROLL for (int y = 0; y < in; y++) d[y] = vec_load(src + y * rs + x * ps);
     f(d, o);
-    UNROLL for (int y = 0; y < n; y++) t[y][x] = o[y];
+    UNROLL for (int y = 0; y < out; y++) t[y][x] = o[y];
   }
-  UNROLL for (int y = 0; y < n; y++) {
+  UNROLL for (int y = 0; y < out; y++) {
     vec o[8];
     f(t[y], o);
-    UNROLL for (int x = 0; x < n; x++) vec_store(v + (y * n + x) * fs, o[x]);
-  }
-}
-
-/* The 3x3 weights of one input channel and LANES output channels (taps ts
- * floats apart) to n*n frequencies. */
-INLINE void weight_tile(const int n, transform *f, const float *g, int64_t ts, float *u,
-                        int64_t fs) {
-  vec t[8][3];
-  UNROLL for (int x = 0; x < 3; x++) {
-    const vec d[3] = {vec_load(g + x * ts), vec_load(g + (3 + x) * ts), vec_load(g + (6 + x) * ts)};
-    vec o[8];
-    f(d, o);
-    UNROLL for (int y = 0; y < n; y++) t[y][x] = o[y];
-  }
-  UNROLL for (int y = 0; y < n; y++) {
-    vec o[8];
-    f(t[y], o);
-    UNROLL for (int x = 0; x < n; x++) vec_store(u + (y * n + x) * fs, o[x]);
+    UNROLL for (int x = 0; x < out; x++) vec_store(dst + (y * out + x) * fs, o[x]);
   }
 }
 
@@ -205,6 +208,30 @@ INLINE void product_tiles(const int tiles, const int rows, int64_t groups, const
   UNROLL for (int t = 0; t < tiles; t++) {
     vec_store(m + t * 2 * LANES, a[t][0]);
     vec_store(m + t * 2 * LANES + LANES, a[t][1]);
+  }
+}
+
+/* u[i][0 .. 2 LANES) += sum over t of v[t][i] * w[t][0 .. 2 LANES), i < rows;
+ * v's tiles LANES, w's 2 LANES, u's rows us floats apart. */
+INLINE void outer_tiles(const int rows, int64_t count, const float *v, const float *w, float *u,
+                        int64_t us) {
+  vec a[8][2];
+  UNROLL for (int i = 0; i < rows; i++) {
+    a[i][0] = vec_load(u + i * us);
+    a[i][1] = vec_load(u + i * us + LANES);
+  }
+  for (int64_t t = 0; t < count; t++, v += LANES, w += 2 * LANES) {
+    const vec w0 = vec_load(w), w1 = vec_load(w + LANES);
+    __builtin_prefetch(v + 16 * LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+      const vec x = vec_set(v[i]);
+      a[i][0] = vec_fma(x, w0, a[i][0]);
+      a[i][1] = vec_fma(x, w1, a[i][1]);
+    }
+  }
+  UNROLL for (int i = 0; i < rows; i++) {
+    vec_store(u + i * us, a[i][0]);
+    vec_store(u + i * us + LANES, a[i][1]);
   }
 }
 
