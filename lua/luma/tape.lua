@@ -86,7 +86,8 @@ function record(op, out, saved, ...)
     return
   end
   if grad.none[op] or not FLOAT[hook.info(out)] then return end
-  local step = { op = op, args = args, out = out, saved = saved, place = tape.place and tape.place(), version = hook.version(out), versions = {} }
+  local step = { op = op, args = args, out = out, saved = saved, place = tape.place and tape.place(),
+    version = hook.version(out), versions = {} }
   each_tensor(args, function(t) step.versions[t] = hook.version(t) end)
   local steps = listener.steps
   local last = steps[#steps]

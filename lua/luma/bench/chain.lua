@@ -60,7 +60,8 @@ end
 local function torch(mode, spec)
   return function()
     local peer, why = python("torch_peer.py", { mode, tostring(spec.n), tostring(spec.h), tostring(spec.w),
-      tostring(spec.c), spec.layers, spec.weights, spec.input, spec.optimizer or "none", tostring(spec.batch or spec.n) })
+      tostring(spec.c), spec.layers, spec.weights, spec.input, spec.optimizer or "none",
+      tostring(spec.batch or spec.n) })
     return peer, why and "PyTorch is left out: " .. why
   end
 end
@@ -96,7 +97,8 @@ end
 function chain.forward(spec)
   return function(ctx)
     local net, x, flops = prepare(ctx, spec)
-    local fast = net:freeze():compile { height = spec.h, width = spec.w, channels = spec.c, batch = spec.n, release = true }
+    local fast = net:freeze():compile { height = spec.h, width = spec.w, channels = spec.c, batch = spec.n,
+      release = true }
     return {
       items = spec.n, flops = flops * spec.n,
       run = function() fast(x):close() end,

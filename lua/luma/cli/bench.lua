@@ -39,7 +39,8 @@ local function run_all(args, dir)
       if args.list then
         print(case.name)
       else
-        local ok, record = pcall(measure.run, case, { runs = args.runs or (args.quick and 3 or 7), dir = dir, say = say })
+        local runs = args.runs or (args.quick and 3 or 7)
+        local ok, record = pcall(measure.run, case, { runs = runs, dir = dir, say = say })
         if record == luma.core.interrupt then error(record, 0) end
         if ok then
           print(line_of(record))

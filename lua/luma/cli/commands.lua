@@ -7,8 +7,8 @@ local files = luma.files
 local _, here = ...
 local folder = files.dirname(here)
 
-local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "explain", "report", "compare", "figure", "model",
-  "fetch", "bench", "manual", "info" }
+local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "explain", "report", "compare", "figure",
+  "model", "fetch", "bench", "manual", "info" }
 
 local commands = {}
 
