@@ -27,27 +27,28 @@ local function prepared(x)
   return luma.image.resize(square, features.SIDE, features.SIDE)
 end
 
---- Counts images with at least one black row or column outside the protected
--- window, per class, as they lie on disk and after luma's preparation.
--- Returns {before={class={value, lo, hi, count, n}}, after={...}, unread=}.
-function bars.count(index, step)
+--- Whether a u8 image has black rows or columns (the scanner's rule, inside its
+-- protected window), and whether luma's preparation leaves any.
+function bars.look(x)
+  local before = has_bar(x)
+  local after <close> = prepared(x)
+  return before, after ~= nil and has_bar(after)
+end
+
+--- Counts images with at least one black row or column, per class, as they lie on
+-- disk and after luma's preparation.  images: facts of the index's images with
+-- bar_before and bar_after (audit.reader).
+-- Returns {before={class={value, lo, hi, count, n}}, after={...}, sentence=}.
+function bars.count(index, images)
   local tally = {}
   for _, class in ipairs(index.classes) do tally[class] = { n = 0, before = 0, after = 0 } end
-  local unread = 0
-  for _, row in ipairs(index) do
-    local x <close> = luma.image.load(row.path, "native")
-    if not x then
-      unread = unread + 1
-    else
-      local t = tally[row.class]
-      t.n = t.n + 1
-      if has_bar(x) then t.before = t.before + 1 end
-      local after <close> = prepared(x)
-      if after and has_bar(after) then t.after = t.after + 1 end
-    end
-    if step then step() end
+  for i, row in ipairs(index) do
+    local t = tally[row.class]
+    t.n = t.n + 1
+    if images[i].bar_before then t.before = t.before + 1 end
+    if images[i].bar_after then t.after = t.after + 1 end
   end
-  local out = { before = {}, after = {}, unread = unread }
+  local out = { before = {}, after = {} }
   for class, t in pairs(tally) do
     for _, when in ipairs { "before", "after" } do
       local share = interval.wilson(t[when], t.n)
@@ -55,6 +56,14 @@ function bars.count(index, step)
       out[when][class] = share
     end
   end
+  local words, left = {}, 0
+  for _, class in ipairs(index.classes) do
+    local b = out.before[class]
+    words[#words + 1] = ("%d of %d %s (%.0f %%)"):format(b.count, b.n, class, 100 * b.count / math.max(b.n, 1))
+    left = left + out.after[class].count
+  end
+  out.sentence = ("Black rows or columns: %s; after luma's preparation %s."):format(table.concat(words, ", "),
+    left == 0 and "none" or ("%d of %d images"):format(left, #index))
   return out
 end
 

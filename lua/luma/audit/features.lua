@@ -7,7 +7,6 @@
 -- well it predicts the class.
 
 local luma = require "luma"
-local jpegfile = require "luma.audit.jpegfile"
 
 local features = {}
 
@@ -185,7 +184,7 @@ local subsampling_code = { ["1x1"] = 0, ["2x1"] = 1, ["2x2"] = 2 }
 local function file_traces(batch)
   local rows = {}
   for i, file in ipairs(batch.files) do
-    local d = file.description
+    local d = file.file
     if not d then
       rows[i] = { NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN }
     else
@@ -256,7 +255,7 @@ features.metadata_columns = {
 }
 
 --- The families that look at pixels or files; `columns` gets the batch
--- {pixels=u8 (n, 224, 224, 3), files={{height=, width=, description=}, ...}}.
+-- {pixels=u8 (n, 224, 224, 3), files={{height=, width=, file=audit.jpegfile}, ...}}.
 local function of_pixels(f) return function(batch) return f(batch.pixels) end end
 features.families = {
   { name = "border", title = "the 16-pixel border alone", needs = "pixels", columns = of_pixels(border) },
@@ -275,16 +274,5 @@ features.families = {
   { name = "size", title = "the size and aspect of the image file", needs = "file", columns = original_size },
   { name = "file", title = "the file's size, compression and format", needs = "file", columns = file_traces },
 }
-
---- Reads what the file families need of one path.
-function features.read_file(path)
-  local handle = io.open(path, "rb")
-  if not handle then return {} end
-  local bytes = handle:read "a"
-  handle:close()
-  if not bytes then return {} end
-  local info = luma.image.info(path)
-  return { height = info and info.height, width = info and info.width, description = jpegfile.describe(bytes) }
-end
 
 return features

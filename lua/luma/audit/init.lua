@@ -1,61 +1,42 @@
 --- luma.audit: what a data set gives away before a model has looked at a lung.
 --
---   local result = luma.audit.run(index)      -- see the contract below
+--   local index = assert(luma.audit.open "folder or table.csv")
+--   local result = assert(luma.audit.run(index))
 --   print(luma.audit.text(result))
+--   assert(luma.audit.save(result, "out"))     -- audit.json, audit.png, audit.html
 --
 -- The result, also written as audit.json:
---   images, classes                    numbers, names
+--   images, classes                    number; names, with counts in `counts`
 --   patients{known, multi_image}       patients known; those with several images
 --   shortcuts[]{name, model, auc{value, lo, hi}, accuracy{...}, above_chance, sentence}, best first
 --   duplicates[]{a, b, kind, correlation, same_class, same_patient}
---   leakage{shared_patients, shared_duplicates}
---   bars{before{class}, after{class}}  share of images with black rows or columns
---   imbalance{majority_accuracy, sentence}
---   pipeline[]{name, sentence, classes}
+--   leakage{shared_patients, shared_duplicates, parts, random_split, sentence}
+--   bars{before{class}, after{class}, sentence}  share of images with black rows or columns, with interval
+--   imbalance{majority_accuracy, majority_class, sentence}
+--   pipeline[]{name, classes, differs, sentence}
+--   unread[]{name, class, reason}, notes[]
 
 local luma = require "luma"
 local bars = require "luma.audit.bars"
 local duplicates = require "luma.audit.duplicates"
 local features = require "luma.audit.features"
+local indexes = require "luma.data.index"
 local options = require "luma.options"
+local page = require "luma.audit.page"
 local pipeline = require "luma.audit.pipeline"
+local reader = require "luma.audit.reader"
 local shortcuts = require "luma.audit.shortcuts"
-local rows_of = require "luma.data.index"
+local source = require "luma.audit.source"
+local words = require "luma.audit.words"
 
-local audit = { features = features, shortcuts = shortcuts, bars = bars, duplicates = duplicates, pipeline = pipeline }
-
--- Images that decode, as an index; the others by name and reason.
-local function readable(index)
-  local unread, names = {}, {}
-  local kept = index:filter(function(row)
-    local info, message = luma.image.info(row.path)
-    if info then return true end
-    unread[#unread + 1] = { name = row.name or row.path, reason = message }
-    names[#names + 1] = row.name or row.path
-    return false
-  end)
-  return kept, unread
-end
-
--- A function(first, last) -> u8 (n, 224, 224, 3) over the index's files.
-local function pixel_reader(index)
-  local side = features.SIDE
-  return function(first, last)
-    local list = {}
-    for i = first, last do
-      local x <close> = assert(luma.image.load(index[i].path, { mode = "rgb", strict = false }))
-      list[#list + 1] = luma.image.resize(x, side, side, { method = "area" })
-    end
-    local batch = luma.stack(list)
-    for _, x in ipairs(list) do x:close() end
-    return batch
-  end
-end
+local audit = { features = features, shortcuts = shortcuts, bars = bars, duplicates = duplicates, pipeline = pipeline,
+  reader = reader, open = source.open, layout = source.layout, text = words.text, save = page.save,
+  sections = page.sections, contract = page.contract }
 
 local function patients(index)
   local count, images = {}, 0
   for _, row in ipairs(index) do
-    local key = rows_of.patient_key(row)
+    local key = indexes.patient_key(row)
     if key then
       count[key] = (count[key] or 0) + 1
       images = images + 1
@@ -75,43 +56,140 @@ local function imbalance(index)
     if counts[name] > largest then largest, class = counts[name], name end
   end
   local share = largest / #index
-  return {
-    majority_accuracy = share, majority_class = class,
-    sentence = ("Always answering '%s' is right for %.0f %% of the images%s."):format(class, 100 * share,
-      share > 0.6 and ": accuracy alone says little here, look at the recall of each class" or ""),
-  }
+  local sentence = ("Always answering '%s' is right for %.0f %% of the images."):format(class, 100 * share)
+  if share > 0.6 then
+    sentence = ("Always answering '%s' has accuracy %.2f and recall 0 for every other class: accuracy alone says "
+      .. "little here."):format(class, share)
+  end
+  return { majority_accuracy = share, majority_class = class, sentence = sentence }
 end
 
---- Audits an index.  opts: folds (5), seed (0), progress (function(done, total, what)).
-function audit.run(index, opts)
-  local o = options.check("audit.run", opts,
-    { folds = 5, seed = 0, progress = options.optional, part_of = options.optional })
-  local data, unread = readable(index)
-  local enough, why = data:require_classes(2)
-  if not enough then return nil, why, "data" end
-  local place, labels, groups, class_id = {}, {}, {}, {}
-  for i, class in ipairs(data.classes) do class_id[class] = i end
-  for i, row in ipairs(data) do
-    place[row], labels[i], groups[i] = i, class_id[row.class], rows_of.patient_key(row) or false
+local LEAST = 5 -- images of a class that the shortcuts are asked about
+
+-- What the shortcuts are asked about: the classes with enough images, as an
+-- index, and the numbers of its rows in the whole.  When only one class has
+-- enough, it is asked against all others together.
+local function question(index, notes)
+  local counts, small, large, pooled = index:counts(), {}, {}, 0
+  for _, class in ipairs(index.classes) do
+    if counts[class] >= LEAST then
+      large[#large + 1] = class
+    else
+      small[#small + 1], pooled = ("%s (%d)"):format(class, counts[class]), pooled + counts[class]
+    end
   end
+  local rest, place, label = nil, {}, {}
+  if #large == 1 and pooled >= LEAST then
+    rest = "not " .. large[1]
+    notes[#notes + 1] = ("shortcuts: %s against all others, of which no class has %d images"):format(large[1], LEAST)
+  elseif #small > 0 then
+    notes[#notes + 1] = ("too few images to ask whether shortcuts tell them apart: %s"):format(
+      table.concat(small, ", "))
+  end
+  for _, class in ipairs(index.classes) do label[class] = counts[class] >= LEAST and class or rest end
+  for i, row in ipairs(index) do
+    if label[row.class] then place[#place + 1] = i end
+  end
+  return index:relabel(label), place
+end
+
+-- Folds that keep patients and copies together; as many as there are groups.
+local function folds_of(asked, keys, o, notes)
+  local key_of, place, distinct, count = {}, {}, {}, 0
+  for i, row in ipairs(asked) do
+    key_of[row], place[row] = keys[i], i
+    if not distinct[keys[i]] then
+      distinct[keys[i]], count = true, count + 1
+    end
+  end
+  local k = math.min(o.folds, count)
+  if k < 2 then return nil end
+  if k < o.folds then notes[#notes + 1] = ("%d folds: there are no more independent images"):format(k) end
   local folds = {}
-  for i, fold in ipairs(data:kfold { k = o.folds, seed = o.seed }) do
+  for i, fold in ipairs(asked:kfold { k = k, seed = o.seed, group = function(row) return key_of[row] end }) do
     folds[i] = {}
-    for k, row in ipairs(fold.test) do folds[i][k] = place[row] end
+    for n, row in ipairs(fold.test) do folds[i][n] = place[row] end
+  end
+  return folds
+end
+
+local function ask(result, seen, together, o, step)
+  local asked, place = question(seen.index, result.notes)
+  if #asked.classes < 2 then
+    result.notes[#result.notes + 1] = ("shortcuts are not measured: %s with at least %d images"):format(
+      #asked.classes == 1 and "only " .. asked.classes[1] .. " is there" or "there is no class", LEAST)
+    return {}, asked
+  end
+  local labels, keys, tables, class_id = {}, {}, {}, {}
+  for i, class in ipairs(asked.classes) do class_id[class] = i end
+  for i, row in ipairs(asked) do labels[i], keys[i] = class_id[row.class], together[place[i]] end
+  for name, rows in pairs(seen.tables) do
+    tables[name] = {}
+    for i, at in ipairs(place) do tables[name][i] = rows[at] end
+  end
+  local folds = folds_of(asked, keys, o, result.notes)
+  if not folds then
+    result.notes[#result.notes + 1] = "shortcuts are not measured: all images belong together"
+    return {}, asked
+  end
+  result.folds, result.asked = #folds, asked.classes
+  return shortcuts.run(asked, { tables = tables, labels = labels, groups = keys, folds = folds, seed = o.seed,
+    step = step }), asked
+end
+
+local function parts_of(index)
+  local out, any = {}, false
+  for i, row in ipairs(index) do
+    if row.part then out[i], any = row.part, true end
+  end
+  return any and out or nil
+end
+
+--- Audits an index.  opts: folds (5), seed (0), meter (function(what, total) -> an
+-- object with add(n) and done(), luma.progress by default), part_of (row -> part;
+-- row.part by default).
+-- Returns the result | nil, message, code.
+function audit.run(index, opts)
+  local o = options.check("audit.run", opts, { folds = 5, seed = 0, meter = luma.progress, part_of = options.optional })
+  options.integer("audit.run", "folds", o.folds, 2, 100)
+  local meter <close> = o.meter("reading", #index, { unit = "images" })
+  local seen = reader.read(index, { step = function() meter:add(1) end })
+  meter:done()
+  local data = seen.index
+  if #data == 0 then
+    return nil, #seen.unread > 0 and ("%s: no image could be read (%s)"):format(index.name, seen.unread[1].reason)
+      or index.name .. ": no images", "data"
   end
   local result = {
-    images = #data, classes = data.classes, counts = data:counts(), patients = patients(data),
-    folds = o.folds, seed = o.seed, unread = unread, name = index.name,
-    imbalance = imbalance(data),
+    name = index.name, images = #data, classes = data.classes, counts = data:counts(), patients = patients(data),
+    folds = o.folds, seed = o.seed, unread = seen.unread, missing = #data.missing, notes = {},
+    imbalance = imbalance(data), version = luma._VERSION,
   }
-  result.shortcuts = shortcuts.run(data, {
-    pixels = pixel_reader(data), folds = folds, labels = labels, groups = groups, seed = o.seed,
-    progress = o.progress })
-  result.bars = bars.count(data)
-  result.duplicates = duplicates.find(data)
-  result.leakage = duplicates.leakage(data, result.duplicates, o.part_of)
-  result.pipeline = pipeline.compare(data)
+  for _, note in ipairs(index.notes) do result.notes[#result.notes + 1] = note end
+  result.duplicates = duplicates.find(data, seen.images)
+  local part_of = parts_of(data)
+  if o.part_of then
+    part_of = {}
+    for i, row in ipairs(data) do part_of[i] = o.part_of(row) end
+  end
+  result.leakage = duplicates.leakage(data, result.duplicates, part_of, o.seed)
+  result.bars = bars.count(data, seen.images)
+  result.pipeline = pipeline.compare(data, seen.images)
+  local asking <close> = o.meter("shortcuts", shortcuts.count(), { unit = "questions" })
+  result.shortcuts = ask(result, seen, duplicates.together(data, result.duplicates), o, function(title)
+    asking:add(1, title)
+  end)
+  asking:done()
+  result.index, result.means = data, seen.means -- for the pictures; not written to audit.json
   return result
+end
+
+--- The strongest shortcut that looks at neither lungs nor metadata, or nil: what a
+-- model has to beat.
+function audit.baseline(result)
+  for _, s in ipairs(result.shortcuts) do
+    if not s.lungs and not s.metadata then return s end
+  end
 end
 
 return audit

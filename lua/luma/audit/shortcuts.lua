@@ -8,6 +8,7 @@ local features = require "luma.audit.features"
 local roc = require "luma.metrics.roc"
 local interval = require "luma.metrics.interval"
 local options = require "luma.options"
+local rows_of = require "luma.data.index"
 
 local shortcuts = {}
 
@@ -48,15 +49,15 @@ local learners = {
   end },
 }
 
-local function sentence(title, s, chance)
-  if not s.above_chance then
-    return ("%s does not tell the classes apart (AUC %.2f, %.2f to %.2f)."):format(
-      title:gsub("^%l", string.upper), s.auc.value, s.auc.lo, s.auc.hi)
-  end
-  local tail = s.lungs and "it sees the lungs too, but at a size at which no finding is visible."
+local function sentence(family, s, chance)
+  local title = family.title:gsub("^%l", string.upper)
+  local area = ("AUC %.2f (%.2f to %.2f)"):format(s.auc.value, s.auc.lo, s.auc.hi)
+  if not s.above_chance then return ("%s: no better than chance, %s."):format(title, area) end
+  local tail = s.lungs and "the lungs are in it, but at a size at which no finding is visible."
+    or family.metadata and "whatever goes with it in the pictures can stand in for the disease."
     or "a model can score this much without looking at the lungs."
-  return ("%s tells the classes apart with AUC %.2f (%.2f to %.2f) and accuracy %.2f (chance: %.2f): %s"):format(
-    title:gsub("^%l", string.upper), s.auc.value, s.auc.lo, s.auc.hi, s.accuracy.value, chance, tail)
+  return ("%s tells the classes apart with %s and accuracy %.2f (always answering the larger class: %.2f): %s")
+    :format(title, area, s.accuracy.value, chance, tail)
 end
 
 --- Evaluates one feature table.
@@ -83,61 +84,84 @@ function shortcuts.evaluate(family, rows, setting)
     s.model = learner.name
     if not best or s.auc.value > best.auc.value then best = s end
   end
-  best.name, best.lungs, best.features = family.name, family.lungs or false, #rows[1]
+  best.name, best.title, best.lungs, best.features = family.name, family.title, family.lungs or false, #rows[1]
+  best.metadata = family.metadata or false
   best.above_chance = best.auc.lo > 0.5
-  best.sentence = sentence(family.title, best, setting.chance)
+  best.sentence = sentence(family, best, setting.chance)
   return best
 end
 
---- Runs every family over an index.
--- opts: pixels (function(first, last) -> u8 (n, 224, 224, 3) for those rows),
--- folds (lists of row numbers), seed (0), progress (function(done, total, name)).
--- Returns the results, best AUC first.
-function shortcuts.run(index, opts)
-  local o = options.check("audit.shortcuts", opts, {
-    pixels = options.optional, folds = options.optional, labels = options.optional, groups = options.optional,
-    seed = 0, progress = options.optional,
-  })
+-- A column of metadata: its rows, and a sentence of its own where the bare fact
+-- of being recorded, or one value a class, gives the class away.
+local function metadata(index, column)
+  local known, values, total = {}, {}, index:counts()
+  for _, class in ipairs(index.classes) do known[class] = 0 end
+  for _, row in ipairs(index) do
+    local v = rows_of.field(row, column.key)
+    if v ~= nil and v ~= "" then
+      known[row.class] = known[row.class] + 1
+      values[row.class] = values[row.class] or {}
+      values[row.class][tostring(v)] = true
+    end
+  end
+  local parts, none, all, owner, shared = {}, false, false, {}, false
+  for k, class in ipairs(index.classes) do
+    parts[k] = ("%d of %d %s"):format(known[class], total[class], class)
+    if known[class] == 0 then none = true elseif known[class] > total[class] / 2 then all = true end
+    for v in pairs(values[class] or {}) do
+      shared = shared or (owner[v] ~= nil and owner[v] ~= class)
+      owner[v] = class
+    end
+  end
+  local name = column.title:gsub("^%l", string.upper)
+  if none and all then
+    local last = table.remove(parts)
+    return ("%s is known for %s and %s: its absence alone gives the class away."):format(name,
+      table.concat(parts, ", "), last), "absence"
+  end
+  if not none and not shared and column.key == "source" then
+    return "Each class comes from a collection of its own: no test on these images can tell the disease from the "
+      .. "collection.", "source"
+  end
+end
+
+-- The share of the largest class.
+local function chance_of(labels)
   local counts, largest = {}, 0
-  for _, c in ipairs(o.labels) do
+  for _, c in ipairs(labels) do
     counts[c] = (counts[c] or 0) + 1
     largest = math.max(largest, counts[c])
   end
+  return largest / #labels
+end
+
+--- Runs every family over an index.
+-- opts: tables (family name -> rows, from audit.reader), labels (class ids from
+-- 1), groups (keys of images that belong together, for the intervals), folds
+-- (lists of row numbers), seed (0), step (function(title), once a family).
+-- Returns the results, best AUC first.
+function shortcuts.run(index, opts)
+  local o = options.check("audit.shortcuts", opts, {
+    tables = options.optional, folds = options.optional, labels = options.optional, groups = options.optional,
+    seed = 0, step = options.optional,
+  })
   local setting = {
     labels = o.labels, groups = o.groups, folds = o.folds, classes = #index.classes,
-    chance = largest / #index, seed = o.seed,
+    chance = chance_of(o.labels), seed = o.seed,
   }
-  local tables, n = {}, #index
-  for _, family in ipairs(features.families) do tables[family.name] = {} end
-  local total = n + #features.families + #features.metadata_columns
-  local done = 0
-  local function step(count, name)
-    done = done + count
-    if o.progress then o.progress(done, total, name) end
-  end
-  for first = 1, n, 64 do
-    local last = math.min(n, first + 63)
-    local batch = { files = {} }
-    local pixels <close> = o.pixels(first, last)
-    batch.pixels = pixels
-    for i = first, last do batch.files[#batch.files + 1] = features.read_file(index[i].path) end
-    for _, family in ipairs(features.families) do
-      table.move(family.columns(batch), 1, last - first + 1, first, tables[family.name])
-    end
-    step(last - first + 1, "reading images")
-  end
   local results = {}
-  for _, family in ipairs(features.families) do
-    results[#results + 1] = shortcuts.evaluate(family, tables[family.name], setting)
-    step(1, family.title)
-  end
-  for _, column in ipairs(features.metadata_columns) do
-    local rows = features.metadata(index, column.key)
-    if rows then
-      results[#results + 1] = shortcuts.evaluate(
-        { name = "metadata_" .. column.key, title = column.title }, rows, setting)
+  local function ask(family, rows, own)
+    local s = rows and shortcuts.evaluate(family, rows, setting)
+    if s then
+      if own and s.above_chance then s.sentence = own end
+      results[#results + 1] = s
     end
-    step(1, column.title)
+    if o.step then o.step(family.title) end
+  end
+  for _, family in ipairs(features.families) do ask(family, o.tables[family.name]) end
+  for _, column in ipairs(features.metadata_columns) do
+    ask({ name = "metadata_" .. column.key, title = column.title, metadata = true },
+      features.metadata(index, column.key), (metadata(index, column)))
   end
   table.sort(results, function(a, b)
     if a.auc.value ~= b.auc.value then return a.auc.value > b.auc.value end
@@ -145,5 +169,8 @@ function shortcuts.run(index, opts)
   end)
   return results
 end
+
+--- How many steps run takes.
+function shortcuts.count() return #features.families + #features.metadata_columns end
 
 return shortcuts
