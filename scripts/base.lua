@@ -1,6 +1,7 @@
 --- make base: trains the embedded base (models.tiny) on drawn textures and
 -- writes lua/luma/models/tiny.safetensors.  Reproducible: the same bits on the
--- same processor, whatever the number of threads.  Usage:
+-- same processor, whatever the number of threads.  Two to three minutes on two
+-- cores.  Usage:
 --   lua5.4 scripts/base.lua [FILE]      FILE: where to write instead
 --
 -- The base is trained with a classifier of 24 kinds of texture behind it, which
