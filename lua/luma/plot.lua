@@ -62,7 +62,7 @@ local function script(self, format)
   local terminal = format == "png"
     and ("pngcairo noenhanced size %d,%d font 'DejaVu Sans,%d' background rgb '%s'"):format(width, height,
       math.max(11, height // 50), t.back)
-    or ("svg noenhanced size %d,%d dynamic font 'sans-serif,12'"):format(self.width, self.height)
+    or ("svg noenhanced size %d,%d dynamic font 'sans-serif,12'"):format(width, height)
   local out = {
     "set encoding utf8", "set terminal " .. terminal,
     ("set border 3 lc rgb '%s'"):format(t.ink), ("set tics nomirror out textcolor rgb '%s'"):format(t.ink),
