@@ -3,7 +3,9 @@
 --   scripts/luma examples/07_head.lua
 --
 -- Features are computed once; what is trained is one dense layer.  The loop below
--- is all there is to training: forward on a tape, loss, backward, step.
+-- is all there is to training: forward on a tape, loss, backward, step.  (The images
+-- here are raw, black bars and all: what the head learns may be the bars.  The
+-- main job, example 08, prepares them first.)
 
 local luma = require "luma"
 local data, metrics, models, nn, optim = luma.data, luma.metrics, luma.models, luma.nn, luma.optim
