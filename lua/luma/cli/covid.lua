@@ -19,7 +19,7 @@ return {
     p:option("--epochs", "Epochs of the head."):argname("N")
     p:option("--folds", "K-fold cross-validation instead of one split, by patient where known."):argname("K")
     p:option("--batch", "Images a training step."):argname("N")
-    p:option("--rate", "Learning rate of the head (3e-4 falling along a cosine; faithful: 1e-3, constant).")
+    p:option("--rate", "Learning rate of the head (7.5 / features, falling along a cosine; faithful: 1e-3, constant).")
       :argname("R")
     p:option("--phantoms", "How many images to generate without --data."):argname("N")
     p:option("--seed", "Everything random follows from it."):argname("N")

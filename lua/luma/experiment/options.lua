@@ -10,7 +10,7 @@ local settings = {}
 --- views: augmented views of each training image that are computed once and
 -- kept; 0 computes fresh ones every epoch, as the article did.
 settings.presets = {
-  quick = { views = 4, epochs = 60 },
+  quick = { views = 4, epochs = 100 },
   standard = { views = 20, epochs = 120 },
   article = { views = 0, epochs = 500 },
 }
@@ -79,7 +79,8 @@ function settings.resolve(a)
     seed = a.seed and whole("seed", a.seed, 0) or 7,
     folds = a.folds and whole("folds", a.folds, 2, 100) or 0,
     batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
-    rate = a.rate and positive("rate", a.rate) or (a.faithful and 1e-3 or 3e-4), dropout = 0.5,
+    rate = a.rate and positive("rate", a.rate) or (a.faithful and 1e-3 or nil), -- nil: head.rate
+    dropout = 0.5,
     schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
     faithful = a.faithful or false, size = 224,
     test = 0.2, val = a.faithful and 0 or 0.12,
