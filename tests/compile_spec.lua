@@ -149,4 +149,22 @@ describe("compile", function()
       end
     end
   end)
+
+  -- The whole of VGG19 in double loops, on a small image: about half a minute.
+  for _, kind in ipairs { "random", "published" } do
+    it("#slow keeps VGG19's features within 1e-5 of double arithmetic, " .. kind .. " weights", function()
+      local path = "../shared/weights/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+      if kind == "published" and not luma.files.is_file(path) then
+        pending(path .. " absent")
+        return
+      end
+      luma.seed(5)
+      local net = assert(luma.models.vgg19(kind == "published" and { weights = path } or { init = "he_normal" })):freeze()
+      local x = luma.rand(1, 64, 64, 3)
+      if kind == "published" then x = x * 255 - 118 end
+      local fast <close> = net:compile { height = 64, width = 64, channels = 3 }
+      local err = distance(fast(x), reference(net, x))
+      assert.is_true(err < 1e-5, tostring(err))
+    end)
+  end
 end)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "kern/conv_direct.h"
 #include "kern/conv_gemm.h"
 #include "kern/conv_winograd_grad.h"
 
@@ -12,10 +13,6 @@ const char *lm_conv_algo_name(lm_conv_algo a) {
   static const char *const names[] = {"gemm", "winograd4", "winograd6", "direct"};
   return names[a];
 }
-
-const lm_conv_rule lm_conv_rules[] = {
-    {"any other shape", LM_CONV_GEMM, "im2col blocks through sgemm; 1x1 needs no im2col"},
-    {NULL, LM_CONV_GEMM, NULL}};
 
 const char *lm_conv_forced(void) {
   const char *wish = getenv("LUMA_CONV");
@@ -50,21 +47,42 @@ static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
     case LM_CONV_WINOGRAD4: return winograd && (pass != LM_CONV_GRAD_INPUT || turnable);
     case LM_CONV_WINOGRAD6:
       return winograd && (pass == LM_CONV_FORWARD || (pass == LM_CONV_GRAD_INPUT && turnable));
-    case LM_CONV_DIRECT: return false;
+    case LM_CONV_DIRECT: return pass == LM_CONV_FORWARD && lm_conv_direct_applies(p);
   }
   return false;
 }
 
+/* The choice, as `luma bench` measures it.  Below 16 channels vectors run
+ * half empty; tiles of 6x6 gain where there are very many of them, and cost a
+ * digit of accuracy and twice the weights elsewhere. */
+static bool has_channels(const lm_conv2d *p) {
+  return p->c >= 16 && p->k >= 16;
+}
+static bool is_large(const lm_conv2d *p) {
+  return has_channels(p) && lm_min64(p->oh, p->ow) >= 192;
+}
+static bool always(const lm_conv2d *p) {
+  (void)p;
+  return true;
+}
+
+const lm_conv_rule lm_conv_rules[] = {
+    {"depthwise, forward", LM_CONV_DIRECT, "too little work a byte for products", always},
+    {"3x3 stride 1, 16 channels or more, 192 outputs a side or more; not the weight gradient",
+     LM_CONV_WINOGRAD6, "a fifth of the multiplications", is_large},
+    {"3x3 stride 1, 16 channels or more; every gradient", LM_CONV_WINOGRAD4,
+     "a quarter of the multiplications", has_channels},
+    {"everything else", LM_CONV_GEMM, "im2col blocks through sgemm; 1x1 needs no im2col", always},
+    {NULL, LM_CONV_GEMM, NULL, NULL}};
+
 static lm_conv_algo choose(const lm_conv2d *p, lm_conv_pass pass) {
   const char *forced = lm_conv_forced();
-  if (forced != NULL)
-    for (int a = LM_CONV_GEMM; a <= LM_CONV_DIRECT; a++)
-      if (strncmp(lm_conv_algo_name((lm_conv_algo)a), forced, strlen(forced)) == 0 &&
-          applies(p, pass, (lm_conv_algo)a))
-        return (lm_conv_algo)a;
-  if (forced == NULL && applies(p, pass, LM_CONV_WINOGRAD4) && p->c >= 16 && p->k >= 16)
-    return lm_min64(p->oh, p->ow) >= 192 && applies(p, pass, LM_CONV_WINOGRAD6) ? LM_CONV_WINOGRAD6
-                                                                                : LM_CONV_WINOGRAD4;
+  for (int a = LM_CONV_GEMM; forced != NULL && a <= LM_CONV_DIRECT; a++)
+    if (strncmp(lm_conv_algo_name((lm_conv_algo)a), forced, strlen(forced)) == 0 &&
+        applies(p, pass, (lm_conv_algo)a))
+      return (lm_conv_algo)a;
+  for (const lm_conv_rule *r = lm_conv_rules; r->when != NULL; r++)
+    if (applies(p, pass, r->algo) && r->fits(p)) return r->algo;
   return LM_CONV_GEMM;
 }
 
@@ -164,6 +182,7 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
 }
 
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
+  if (p->algo[pass] == LM_CONV_DIRECT) return 0;
   if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
   const lm_winograd g = pass == LM_CONV_GRAD_INPUT ? gradient_winograd(p) : lm_conv2d_winograd(p);
   if (pass == LM_CONV_GRAD_WEIGHT) return lm_winograd_grad_scratch(&g);
@@ -174,6 +193,7 @@ int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
 
 bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
                    void *scratch, float *y) {
+  if (p->algo[LM_CONV_FORWARD] == LM_CONV_DIRECT) return lm_conv_direct_fwd(p, x, w, b, y);
   if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
   const lm_winograd g = lm_conv2d_winograd(p);
   float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k);

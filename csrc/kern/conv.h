@@ -10,7 +10,7 @@
  * algorithms:
  *   gemm      im2col blocks times the kernel matrix; 1x1 without im2col
  *   winograd  3x3, stride 1, undilated, ungrouped (conv_winograd.c)
- *   direct    few input channels, and depthwise (conv_direct.c)
+ *   direct    depthwise, forward (conv_direct.c)
  * Results do not depend on the number of threads, bit for bit. */
 #ifndef LM_CONV_H
 #define LM_CONV_H
@@ -82,9 +82,10 @@ typedef struct {
   const char *when;
   lm_conv_algo algo;
   const char *why;
+  bool (*fits)(const lm_conv2d *p); /* asked only where algo can do the shape */
 } lm_conv_rule;
 extern const lm_conv_rule lm_conv_rules[];
-/* LUMA_CONV=gemm|winograd|direct forces an algorithm wherever it applies;
+/* LUMA_CONV=gemm|winograd|winograd4|winograd6|direct forces an algorithm wherever it applies;
  * NULL when not set. */
 const char *lm_conv_forced(void);
 
