@@ -96,7 +96,8 @@ function head.train(task)
   local unit = config.normalise and unit_of(features, task.train) or 1
   local seen = 0
   local history, ending = train.fit {
-    net = net, optimiser = optim.Adam(net:parameters(), { lr = head.rate(config, features.width) }), epochs = config.epochs,
+    net = net, epochs = config.epochs,
+    optimiser = optim.Adam(net:parameters(), { lr = head.rate(config, features.width) }),
     schedule = config.schedule == "cosine" and optim.schedule.cosine { epochs = config.epochs } or nil,
     data = function(epoch)
       local rng = luma.rng(seed_of(config, task.fold)):fork(epoch)
