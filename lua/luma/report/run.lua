@@ -91,7 +91,7 @@ local function done(run)
       or "fresh views every epoch", c.augment.compat) },
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
       m.features.width * #run.classes + #run.classes) },
-    { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(m.rate,
+    { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(m.rate or c.rate or 0 / 0,
       c.schedule == "cosine" and " falling to 0 along a cosine" or "", c.batch, text.plural(c.epochs, "epoch"),
       c.normalise and "; features divided by their root mean square on the training part" or "") },
     { "mode", m.faithful and "faithful: the article's choices, its mistakes included" or "fixed: the article's "
