@@ -217,6 +217,64 @@ describe("an audit", function()
   end)
 end)
 
+describe("the audit beside a run", function()
+  local beside = require "luma.experiment.audit"
+
+  it("refuses a split that tears copies apart, unless told", function()
+    local rows = {}
+    for i = 1, 6 do rows[i] = { path = tostring(i), class = i <= 3 and "a" or "b" } end
+    local index = data.Index(rows)
+    local seen = { index = index, at = { 1, 2, 3, 4, 5, 6 }, duplicates = { { i = 1, j = 4, a = "one.png",
+      b = "four.png" }, { i = 2, j = 3, a = "x", b = "y" } } }
+    local torn = beside.leakage({ { train = { 1, 2, 3 }, val = { 5 }, test = { 4, 6 }, shared_patients = 0 } }, seen)
+    assert.equal(1, torn.shared_duplicates)
+    local ok, message = pcall(beside.guard, {}, torn)
+    assert.is_false(ok)
+    assert.equal("the test part shares 1 pair of copies (one.png = four.png) with the training part: its score would "
+      .. "flatter. Remove the copies (luma audit lists them), or say --allow-leak", message)
+    assert.matches("^The test part shares 1 pair of copies", (beside.guard({ allow_leak = true }, torn)))
+    assert.matches("the score flatters", (beside.guard({ faithful = true }, { shared_patients = 2,
+      shared_duplicates = 0 })))
+    local whole = beside.leakage({ { train = { 1, 4 }, val = { 2 }, test = { 5, 6 }, shared_patients = 0 } }, seen)
+    assert.equal(0, whole.shared_duplicates)
+    assert.is_nil(beside.guard({}, whole))
+  end)
+
+  it("says what the model adds, and no more than the interval shows", function()
+    local s = { title = "the border", auc = { value = 0.8, lo = 0.7, hi = 0.9 } }
+    assert.matches("the model adds 0.10 %(95 %% interval 0.02 to 0.18%)%.$", beside.sentence(s,
+      { value = 0.1, lo = 0.02, hi = 0.18 }))
+    assert.matches("not shown%.$", beside.sentence(s, { value = 0.1, lo = -0.02, hi = 0.18 }))
+    assert.matches("stays 0.10 below", beside.sentence(s, { value = -0.1, lo = -0.2, hi = -0.01 }))
+    assert.matches("without looking at the lungs%.$", beside.sentence(s, nil))
+  end)
+
+  it("shows a planted shortcut on the run's own test images", function()
+    in_folder(function(dir)
+      local rows, predictions, folds = {}, {}, { { train = {}, val = {}, test = {} } }
+      for i = 1, 40 do
+        local x = picture(i, 64, 64)
+        local class = i % 2 == 0 and "a" or "b"
+        if class == "a" then x[{ { 1, 6 } }] = 0 end -- a dark strip on top of one class
+        rows[i] = { path = ("%s/%02d.png"):format(dir, i), name = tostring(i), class = class }
+        save(rows[i].path, x)
+        local part = i <= 24 and "train" or "test"
+        table.insert(folds[1][part], i)
+        if part == "test" then
+          predictions[#predictions + 1] = { path = rows[i].path, truth = class == "a" and 1 or 2, p = { 0.5, 0.5 } }
+        end
+      end
+      local index = data.Index(rows)
+      local seen = beside.read(index)
+      local out = beside.score({ index = index, folds = folds, seen = seen, config = { seed = 1 },
+        leakage = beside.leakage(folds, seen) }, predictions)
+      assert.equal(1.0, out.shortcuts[1].auc.value)
+      assert.is_truthy(out.against)
+      assert.matches("stays 0.50 below", out.sentence)
+    end)
+  end)
+end)
+
 describe("the article's images", function()
   it("show their shortcuts and the patients with several images #slow", function()
     local dir, metadata = "../shared/data/article", "../shared/data/covid-chestxray/metadata.csv"

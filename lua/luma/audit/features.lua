@@ -12,31 +12,56 @@ local features = {}
 
 local NAN = 0 / 0
 
+local Batch = {}
+Batch.__index = Batch
+
 --- Side of the image that pixel families see: the article's.
 features.SIDE = 224
 
--- ---- pixels: gray thumbnails, from batches u8 (n, 224, 224, 3) ----
+-- ---- pixels: what a batch of u8 (n, 224, 224, 3) is turned into, once ----
 
--- A batch as f32 means of the three channels, area-resized to side x side: a
--- list of rows of side * side gray values in 0..1.
-local function thumbnails(pixels, side)
-  local gray <close> = (pixels:to "f32"):mean({ 4 }, true)
-  local small <close> = luma.image.resize(gray, side, side, { method = "area" })
-  local n = pixels:size(1)
-  local flat <close> = small:reshape(n, side * side) / 255
-  return flat:totable()
+--- A batch for the families: pixels u8 (n, 224, 224, 3) and facts of the files.
+-- Gray versions are made when first asked for and released by close().
+function features.batch(pixels, files) return setmetatable({ pixels = pixels, files = files, made = {} }, Batch) end
+
+function Batch:close()
+  for _, x in pairs(self.made) do
+    if luma.core.is_tensor(x) then x:close() end
+  end
+  self.made = {}
+end
+Batch.__close = Batch.close
+
+-- Gray, u8 (n, 224, 224, 1).
+function Batch:gray()
+  self.made.gray = self.made.gray or luma.image.rgb_to_gray(self.pixels)
+  return self.made.gray
+end
+
+-- The gray image area-resized to side x side: a list of rows of side * side
+-- values in 0..1.
+function Batch:thumbnails(side)
+  local rows = self.made[side]
+  if not rows then
+    local fine <close> = self:gray():to "f32"
+    local small <close> = luma.image.resize(fine, side, side, { method = "area" })
+    local flat <close> = small:reshape(self.pixels:size(1), side * side) / 255
+    rows = flat:totable()
+    self.made[side] = rows
+  end
+  return rows
 end
 
 -- Keeps the cells of a side x side thumbnail for which keep(row, col) is true.
-local function cells(pixels, side, keep)
+local function cells(batch, side, keep)
   local places = {}
   for r = 1, side do
     for c = 1, side do
       if keep(r, c) then places[#places + 1] = (r - 1) * side + c end
     end
   end
-  local rows = thumbnails(pixels, side)
-  for i, row in ipairs(rows) do
+  local rows = {}
+  for i, row in ipairs(batch:thumbnails(side)) do
     local out = {}
     for k, place in ipairs(places) do out[k] = row[place] end
     rows[i] = out
@@ -45,38 +70,53 @@ local function cells(pixels, side, keep)
 end
 
 -- 28 x 28 cells of 8 x 8 pixels: the outer two rings are the 16-pixel border.
-local function border(pixels)
-  return cells(pixels, 28, function(r, c) return r <= 2 or r > 26 or c <= 2 or c > 26 end)
+local function border(batch)
+  return cells(batch, 28, function(r, c) return r <= 2 or r > 26 or c <= 2 or c > 26 end)
 end
 
-local function corners(pixels)
-  return cells(pixels, 28, function(r, c) return (r <= 4 or r > 24) and (c <= 4 or c > 24) end)
+local function corners(batch)
+  return cells(batch, 28, function(r, c) return (r <= 4 or r > 24) and (c <= 4 or c > 24) end)
 end
 
-local function thumbnail(pixels) return thumbnails(pixels, 16) end
+local function thumbnail(batch) return batch:thumbnails(16) end
 
 --- The box that holds the lungs of a frontal radiograph at any size: rows 15 to
 -- 85 %, columns 12.5 to 87.5 %.  A stated, fixed box; no segmentation.
 features.lung_box = { top = 0.15, bottom = 0.85, left = 0.125, right = 0.875 }
 
-local function no_lungs(pixels)
+local function no_lungs(batch)
   local b = features.lung_box
-  return cells(pixels, 16, function(r, c)
+  return cells(batch, 16, function(r, c)
     local y, x = (r - 0.5) / 16, (c - 0.5) / 16
     return y < b.top or y > b.bottom or x < b.left or x > b.right
   end)
 end
 
 -- Share of pixels in each of 32 gray levels.
-local function histogram(pixels)
-  local n = pixels:size(1)
-  local gray <close> = (pixels:to "f32"):mean({ 4 })
-  local bins <close> = (gray / 8):floor():reshape(n, features.SIDE * features.SIDE)
-  local rows = {}
-  for i = 1, n do rows[i] = {} end
-  for level = 0, 31 do
-    local share <close> = bins:eq(level):to "f32":mean(2)
-    for i, v in ipairs(share:totable()) do rows[i][level + 1] = v end
+local function histogram(batch)
+  local rows, area = {}, features.SIDE * features.SIDE -- a multiple of 8
+  local bytes = batch:gray():bytes()
+  for i = 1, batch.pixels:size(1) do
+    local count = {}
+    for level = 0, 255 do count[level] = 0 end
+    for at = (i - 1) * area + 1, i * area, 8 do
+      local p, q, r, s, t, u, v, w = bytes:byte(at, at + 7)
+      count[p] = count[p] + 1
+      count[q] = count[q] + 1
+      count[r] = count[r] + 1
+      count[s] = count[s] + 1
+      count[t] = count[t] + 1
+      count[u] = count[u] + 1
+      count[v] = count[v] + 1
+      count[w] = count[w] + 1
+    end
+    local row = {}
+    for bin = 0, 31 do
+      local sum = 0
+      for level = 8 * bin, 8 * bin + 7 do sum = sum + count[level] end
+      row[bin + 1] = sum / area
+    end
+    rows[i] = row
   end
   return rows
 end
@@ -98,15 +138,15 @@ end
 --- Sharpness and spectrum: log energy of five octaves (each scale's detail that
 -- the next coarser one lacks), mean gradient along rows and columns, and
 -- blocking (gradient across the 8-pixel grid of JPEG against elsewhere).
-local function spectrum(pixels)
-  local n, side = pixels:size(1), features.SIDE
+local function spectrum(batch)
+  local n, side = batch.pixels:size(1), features.SIDE
   local rows = {}
   for i = 1, n do rows[i] = {} end
   local function put(list, f)
     for i, v in ipairs(list) do rows[i][#rows[i] + 1] = f and f(v) or v end
   end
   local function log_energy(v) return math.log(v + 1e-6) end
-  local fine = (pixels:to "f32"):mean({ 4 }, true)
+  local fine = batch:gray():to "f32"
   for dim = 2, 3 do
     local d <close> = differences(fine, dim)
     put(means(d), log_energy)
@@ -135,29 +175,30 @@ end
 
 -- Differences of channels: mean, largest, and share of pixels that differ by
 -- more than 12 (the article's data has 9 such COVID-19 images and no normal one).
-local function colour(pixels)
-  local n = pixels:size(1)
-  local f <close> = pixels:to "f32"
-  local high <close> = f:max(4)
-  local low <close> = f:min(4)
-  local spread <close> = high - low
-  local flat <close> = spread:reshape(n, spread:count() // n)
-  local largest <close> = flat:max(2)
-  local coloured <close> = flat:gt(12):to "f32":mean(2)
-  local channel <close> = f:reshape(n, features.SIDE * features.SIDE, 3):mean(2)
-  local average, top, share, rgb = means(spread), largest:totable(), coloured:totable(), channel:totable()
+local function colour(batch)
   local rows = {}
-  for i = 1, n do
-    rows[i] = { average[i], top[i] / 255, share[i], rgb[i][1] - rgb[i][2], rgb[i][2] - rgb[i][3] }
+  for i, file in ipairs(batch.files) do
+    rows[i] = { 0.0, 0.0, 0.0, 0.0, 0.0 }
+    if file.channels ~= 1 then
+      local f <close> = batch.pixels:select(1, i):to "f32"
+      local high <close> = f:max(3)
+      local low <close> = f:min(3)
+      local spread <close> = high - low
+      local coloured <close> = spread:gt(12):to "f32"
+      local channel <close> = f:reshape(features.SIDE * features.SIDE, 3):mean(1)
+      local rgb = channel:totable()
+      rows[i] = { spread:mean():item(), spread:max():item() / 255, coloured:mean():item(), rgb[1] - rgb[2],
+        rgb[2] - rgb[3] }
+    end
   end
   return rows
 end
 
 -- Black rows and columns (P1, P2) left in the image, and how dark the edges are.
-local function bars(pixels)
-  local rows = {}
-  for i = 1, pixels:size(1) do
-    local x <close> = pixels:select(1, i):contiguous()
+local function bars(batch)
+  local rows, gray = {}, batch:gray()
+  for i = 1, gray:size(1) do
+    local x <close> = gray:select(1, i):contiguous()
     local found = luma.image.black_bars(x, { window = false })
     local share <close> = (found.row_counts:to "f32") / features.SIDE
     local column <close> = (found.col_counts:to "f32") / features.SIDE
@@ -255,22 +296,21 @@ features.metadata_columns = {
 }
 
 --- The families that look at pixels or files; `columns` gets the batch
--- {pixels=u8 (n, 224, 224, 3), files={{height=, width=, file=audit.jpegfile}, ...}}.
-local function of_pixels(f) return function(batch) return f(batch.pixels) end end
+-- features.batch, whose files are {{height=, width=, channels=, file=audit.jpegfile}, ...}.
 features.families = {
-  { name = "border", title = "the 16-pixel border alone", needs = "pixels", columns = of_pixels(border) },
-  { name = "corners", title = "the four corners alone", needs = "pixels", columns = of_pixels(corners) },
-  { name = "thumbnail", title = "a 16x16 thumbnail", needs = "pixels", columns = of_pixels(thumbnail),
+  { name = "border", title = "the 16-pixel border alone", needs = "pixels", columns = border },
+  { name = "corners", title = "what is in the four corners", needs = "pixels", columns = corners },
+  { name = "thumbnail", title = "a 16x16 thumbnail", needs = "pixels", columns = thumbnail,
     lungs = true },
   { name = "thumbnail_without_lungs", title = "a 16x16 thumbnail with the lungs cut out", needs = "pixels",
-    columns = of_pixels(no_lungs) },
-  { name = "histogram", title = "the gray-level histogram", needs = "pixels", columns = of_pixels(histogram),
+    columns = no_lungs },
+  { name = "histogram", title = "the gray-level histogram", needs = "pixels", columns = histogram,
     lungs = true },
-  { name = "sharpness", title = "sharpness, detail by scale and JPEG blocking", needs = "pixels",
-    columns = of_pixels(spectrum), lungs = true },
-  { name = "colour", title = "traces of colour", needs = "pixels", columns = of_pixels(colour) },
+  { name = "sharpness", title = "the sharpness (detail by scale, JPEG blocking)", needs = "pixels",
+    columns = spectrum, lungs = true },
+  { name = "colour", title = "the trace of colour", needs = "pixels", columns = colour },
   { name = "black_bars", title = "the number of black rows and columns", needs = "pixels",
-    columns = of_pixels(bars) },
+    columns = bars },
   { name = "size", title = "the size and aspect of the image file", needs = "file", columns = original_size },
   { name = "file", title = "the file's size, compression and format", needs = "file", columns = file_traces },
 }

@@ -15,10 +15,15 @@ local annex_k = {
   112, 100, 120, 92, 101, 103, 99,
 }
 
+local standard = {} -- quality -> table, made once
+local known = {} -- a table's text -> its quality and distance: files of one program share theirs
+
 local function standard_table(quality)
+  if standard[quality] then return standard[quality] end
   local percent = quality < 50 and 5000 // quality or 200 - 2 * quality
   local t = {}
   for i, v in ipairs(annex_k) do t[i] = math.max(1, math.min(255, (v * percent + 50) // 100)) end
+  standard[quality] = t
   return t
 end
 
@@ -26,12 +31,15 @@ end
 -- values, zig-zag), and the mean absolute difference to it: 0 means libjpeg's
 -- own scaling wrote it.
 function jpegfile.quality_of(quantiser)
+  local key = table.concat(quantiser, " ")
+  if known[key] then return known[key][1], known[key][2] end
   local best, distance = 1, math.huge
   for quality = 1, 100 do
     local sum = 0
     for i, v in ipairs(standard_table(quality)) do sum = sum + math.abs(v - quantiser[i]) end
     if sum < distance then best, distance = quality, sum end
   end
+  known[key] = { best, distance / 64 }
   return best, distance / 64
 end
 

@@ -4,7 +4,7 @@
 --   local seen = reader.read(index, { step = function() ... end })
 --   seen.index     the rows whose image could be read, in their order
 --   seen.unread    {name, path, class, reason} of the others
---   seen.images    facts of an image: height, width, file (audit.jpegfile),
+--   seen.images    facts of an image: height, width, channels, file (audit.jpegfile),
 --                  digest of its gray pixels, hash, thumb (64 x 64 bytes),
 --                  bar_before, bar_after, look (audit.pipeline)
 --   seen.means     class -> mean gray image, f32 (224, 224)
@@ -36,7 +36,7 @@ end
 local function examine(x, bytes)
   local h, w, channels = x:shape()
   local side, thumb = features.SIDE, reader.THUMB
-  local f = { height = h, width = w, file = jpegfile.describe(bytes) }
+  local f = { height = h, width = w, channels = channels, file = jpegfile.describe(bytes) }
   local gray = gray_of(x)
   f.digest = luma.core.system.md5(("%dx%d:"):format(h, w) .. gray:bytes())
   f.hash = luma.image.hash(gray)
@@ -72,14 +72,14 @@ function reader.read(index, opts)
   local function flush()
     if #small == 0 then return end
     local pixels <close> = luma.stack(small)
-    local gray <close> = (pixels:to "f32"):mean { 4 }
+    local batch <close> = features.batch(pixels, facts)
     for i = 1, #small do
       local class = kept[#kept - #small + i].class
       sums[class] = sums[class] or luma.zeros(features.SIDE, features.SIDE)
-      sums[class]:add_(gray:select(1, i):contiguous())
+      local gray <close> = batch:gray():select(1, i):reshape(features.SIDE, features.SIDE):to "f32"
+      sums[class]:add_(gray)
       counts[class] = (counts[class] or 0) + 1
     end
-    local batch = { pixels = pixels, files = facts }
     for _, family in ipairs(features.families) do
       table.move(family.columns(batch), 1, #facts, #images - #facts + 1, tables[family.name])
     end

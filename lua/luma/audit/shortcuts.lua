@@ -40,7 +40,8 @@ function shortcuts.score(labels, proba, groups)
   return { auc = auc, accuracy = interval.wilson(right, #labels) }
 end
 
-local learners = {
+--- The learners each family is put to: {name=, make=function(classes, seed) -> maker}.
+shortcuts.learners = {
   { name = "logistic regression", make = function(classes)
     return function() return learn.Logistic { classes = classes, c = 0.1 } end
   end },
@@ -60,25 +61,29 @@ local function sentence(family, s, chance)
     :format(title, area, s.accuracy.value, chance, tail)
 end
 
+--- Whether any column of a table of lists differs between its rows (NaN, "not
+-- known", is a value like any other).
+function shortcuts.varies(rows)
+  for i = 2, #rows do
+    for j, v in ipairs(rows[i]) do
+      local first = rows[1][j]
+      if v ~= first and (v == v or first == first) then return true end
+    end
+  end
+  return false
+end
+
 --- Evaluates one feature table.
 -- family: {name=, title=, lungs=}; rows: one list of numbers an image;
 -- setting: {labels=, groups=, folds=, classes=, chance=, seed=}.
 -- Returns {name, model, auc, accuracy, above_chance, sentence, features} or nil
 -- when every column is constant (there is nothing to learn from).
 function shortcuts.evaluate(family, rows, setting)
-  local varies = false
-  for i = 2, #rows do
-    for j, v in ipairs(rows[i]) do
-      local first = rows[1][j]
-      varies = varies or (v ~= first and (v == v or first == first))
-    end
-    if varies then break end
-  end
-  if not varies then return nil end
+  if not shortcuts.varies(rows) then return nil end
   local x <close> = luma.tensor(rows, "f32")
   local y <close> = luma.tensor(setting.labels, "i32")
   local best
-  for _, learner in ipairs(learners) do
+  for _, learner in ipairs(shortcuts.learners) do
     local proba = learn.cross_predict(learner.make(setting.classes, setting.seed), x, y, setting.folds)
     local s = shortcuts.score(setting.labels, proba, setting.groups)
     s.model = learner.name

@@ -118,15 +118,7 @@ local function lone_table(dir)
   return found and files.join(dir, found)
 end
 
---- Opens a path as an index.
--- @param path a folder or a CSV file
--- @param opts metadata: CSV that knows the patients (article layout); normals:
---   "all" or a number (99); images: folder of a CSV's files; where: conditions for
---   index:where
--- @return index | nil, message, code
-function source.open(path, opts)
-  local o = options.check("audit.open", opts, { metadata = options.optional, normals = options.optional,
-    images = options.optional })
+local function open(path, o)
   local kind = files.kind(path)
   if not kind then return nil, files.show(path) .. ": no such file or folder", "io" end
   if kind == "file" then
@@ -148,6 +140,21 @@ function source.open(path, opts)
   local index, message, code = data.folder(path)
   if not index and lone_table(path) then return table_of(lone_table(path), o) end
   return index, message, code
+end
+
+--- Opens a path as an index, named after it.
+-- @param path a folder or a CSV file
+-- @param opts metadata: CSV that knows the patients (article layout); normals:
+--   "all" or a number (99); images: folder of a CSV's files
+-- @return index | nil, message, code
+function source.open(path, opts)
+  local o = options.check("audit.open", opts, { metadata = options.optional, normals = options.optional,
+    images = options.optional })
+  local index, message, code = open(path, o)
+  if not index then return nil, message, code end
+  local name = files.basename((require("luv").fs_realpath(path) or path))
+  index.name = name ~= "" and name or index.name
+  return index
 end
 
 return source

@@ -25,6 +25,7 @@ return {
     p:option("--seed", "Everything random follows from it."):argname("N")
     p:option("--threads", "Threads to use; changes no number."):argname("N")
     p:option("--out", "The run's folder (default: runs/covid-1, -2, ...)."):argname("DIR")
+    p:flag("--allow-leak", "Train although copies of test images are among the training images.")
     p:flag("--faithful", "The article's choices with their mistakes: unit scaling, patients not kept apart, test set "
       .. "as validation.")
   end,

@@ -84,7 +84,7 @@ function settings.resolve(a)
     schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
     faithful = a.faithful or false, size = 224,
     test = 0.2, val = a.faithful and 0 or 0.12,
-    group = not a.faithful,
+    group = not a.faithful, allow_leak = a.allow_leak or nil,
     augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
       height_shift = 0.2, horizontal_flip = true },
   }

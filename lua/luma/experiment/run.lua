@@ -7,6 +7,7 @@
 local luma = require "luma"
 local uv = require "luv"
 local artefacts = require "luma.experiment.artefacts"
+local audit = require "luma.experiment.audit"
 local base = require "luma.experiment.base"
 local dataset = require "luma.experiment.dataset"
 local evaluate = require "luma.experiment.evaluate"
@@ -153,6 +154,7 @@ local function announce(job, m)
   line("accuracy", m.accuracy)
   line("AUC", m.auc)
   for _, sentence in ipairs(m.traps) do say(sentence) end
+  if m.audit.sentence then say(m.audit.sentence) end
   for _, sentence in ipairs(m.warnings) do say(sentence) end
   say(("%s: report.html, report.txt, metrics.json, predictions.csv, history.csv, plots/, sheets/"):format(
     files.show(job.state.dir)))
@@ -169,6 +171,10 @@ local function load(job)
   local lines
   job.folds, lines = plan.make(index, job.config)
   for _, line in ipairs(lines) do job.say(line) end
+  job.seen = audit.read(index)
+  job.leakage = audit.leakage(job.folds, job.seen)
+  job.leak_warning = audit.guard(job.config, job.leakage)
+  if job.leak_warning then job.say("warning: " .. job.leak_warning) end
 end
 
 local function compute(job)
@@ -216,6 +222,7 @@ local function leave(job, results)
   artefacts.write_history(state, results.history)
   artefacts.write_predictions(state, results.predictions, job.index.classes)
   local m = record(job, results)
+  m.audit = audit.score(job, results.predictions)
   m.sheets = sheets.write(state, job.index)
   local drawn, why = artefacts.write_plots(state, { history = results.history, predictions = results.predictions,
     numbers = results.numbers, classes = job.index.classes, faithful = job.config.faithful })

@@ -148,6 +148,27 @@ local function results(run)
       { "accuracy of", "value", "95 % interval" }, compare[1], compare[2], compare[3] } }
 end
 
+local function shortcuts(run)
+  local a = run.metrics.audit
+  if not a or #a.shortcuts == 0 then return nil end
+  local m, rows = run.metrics, {}
+  rows[1] = { "this run's model", interval(m.auc), interval(m.accuracy), "the whole image" }
+  for _, s in ipairs(a.shortcuts) do
+    rows[#rows + 1] = { s.title, interval(s.auc), interval(s.accuracy),
+      s.sees_lungs and "lungs in view, too small to read" or "no lung" }
+  end
+  local words = "What something that cannot read a lung scores on the same test images, trained on the same training "
+    .. "images (the better of logistic regression and a random forest). What the model does not add to these, it may "
+    .. "owe to them."
+  local head = { { "what is looked at" }, { "AUC", numeric = true }, { "accuracy", numeric = true },
+    { "what it sees" } }
+  local plain = { { "what is looked at", "AUC", "accuracy", "what it sees" } }
+  table.move(rows, 1, #rows, 2, plain)
+  return { title = "Shortcuts", id = "shortcuts", html = html.p(words) .. (a.sentence and html.note(a.sentence) or "")
+    .. html.table(head, rows) .. (a.warning and html.note(a.warning) or ""),
+    text = words .. "\n" .. (a.sentence or "") .. "\n" .. lines(plain) .. "\n" .. (a.warning or "") }
+end
+
 local function curves(run)
   local list = {}
   for _, figure in ipairs(figures.list(run)) do
@@ -215,7 +236,7 @@ end
 --- The sections of a run (see experiment.artefacts.read): a list for report:section.
 function run_report.sections(run)
   local list = {}
-  for _, make in ipairs { question, data, done, results, curves, mistakes, sheets } do
+  for _, make in ipairs { question, data, done, results, shortcuts, curves, mistakes, sheets } do
     local section = make(run)
     if section then list[#list + 1] = section end
   end
