@@ -25,7 +25,7 @@ a { color: var(--accent); }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .75rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-td { overflow-wrap: anywhere; min-width: 4.5rem; }
+td:last-child { overflow-wrap: anywhere; min-width: 6rem; }
 td.n, th.n { text-align: right; white-space: nowrap; min-width: 0; }
 table.matrix td { text-align: center; min-width: 4.5rem; font-size: 1.05rem; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem;
