@@ -159,7 +159,8 @@ describe("compile", function()
         return
       end
       luma.seed(5)
-      local net = assert(luma.models.vgg19(kind == "published" and { weights = path } or { init = "he_normal" })):freeze()
+      local options = kind == "published" and { weights = path } or { init = "he_normal" }
+      local net = assert(luma.models.vgg19(options)):freeze()
       local x = luma.rand(1, 64, 64, 3)
       if kind == "published" then x = x * 255 - 118 end
       local fast <close> = net:compile { height = 64, width = 64, channels = 3 }
