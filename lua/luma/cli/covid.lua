@@ -12,6 +12,11 @@ return {
     p:option("--weights", "Weights of the base: Keras .h5 or .safetensors; none for random filters."):argname("FILE")
     p:option("--base", "The frozen network: tiny (embedded), vgg19, vgg16 or resnet50. With --weights FILE: vgg19.")
       :argname("NAME")
+    p:option("--unfreeze", "Train the base too, from the first layer of that name on: block5, conv5, ...")
+      :argname("NAME")
+    p:option("--train", "head (default); all: the whole base with it (with --weights none: from scratch).")
+      :argname("head|all")
+    p:option("--base-rate", "Learning rate of the base's trained layers (1e-5; random ones: 1e-3)."):argname("R")
     p:option("--scale", "Input scaling: unit (the article's), caffe, tf or torch. Default: what the base was trained "
       .. "with."):argname("NAME")
     p:option("--preset", "quick: 4 kept views of each training image; standard: 20; article: fresh views every epoch, "

@@ -1,6 +1,7 @@
 --- The frozen base of a run: which network, its weights, and how it wants its input.
 
 local luma = require "luma"
+local tune = require "luma.experiment.tune"
 local files = luma.files
 local models = luma.models
 
@@ -21,7 +22,10 @@ local function load_model(config)
 end
 
 --- Loads the base of a run.
--- @return { name, model, forward(x), input, output_shape, scale, weights, md5, warning }
+-- With config.unfreeze, forward stops before the part that is trained, and
+-- back.build() makes a trainable copy of that part.  output_shape (h, w, c) is
+-- what forward gives.
+-- @return { name, model, forward(x), input, output_shape, back, scale, weights, md5, warning }
 function base.open(config)
   local model = load_model(config)
   model:freeze()
@@ -32,7 +36,6 @@ function base.open(config)
     note = note and config.weights ~= "none" and note:find("random", 1, true) and ("The base has %s."):format(note)
       or nil,
     name = config.base, model = model, input = input, scale = scale, weights = config.weights,
-    output_shape = { table.unpack(model:output_shape { 1, input.height, input.width, input.channels }, 2) },
   }
   if config.weights ~= "none" and config.weights ~= "embedded" then
     self.weights = files.basename(config.weights)
@@ -43,9 +46,20 @@ function base.open(config)
       base.scalings[scale], input.scale, base.scalings[input.scale],
       config.faithful and "; the article did the same" or "")
   end
+  local front = model
+  if config.unfreeze then
+    front, self.back = tune.split(model, config.unfreeze, config.weights ~= "none")
+  end
+  local shape = { 1, input.height, input.width, input.channels }
+  if front then shape = front:output_shape(shape) end
+  self.output_shape = { table.unpack(shape, 2) }
+  if not front then
+    self.forward = function(x) return x:clone() end
+    return self
+  end
   -- The compiled plan holds its own copy of the weights: the model's may go.
-  local compiled = model:compile { batch = base.batch }
-  for _, p in ipairs(model:named_parameters()) do p[2]:close() end
+  local compiled = front:compile { batch = base.batch }
+  for _, p in ipairs(front:named_parameters()) do p[2]:close() end
   self.forward = function(x) return compiled(x) end
   return self
 end

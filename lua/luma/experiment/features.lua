@@ -48,6 +48,7 @@ function Features.new(base, config, scale, index, trained)
   local shape, width = base.output_shape, 1
   for _, size in ipairs(shape) do width = width * size end
   self.width = width
+  self.input = { width = width, shape = shape, back = base.back }
   local bytes, limit = total * width * 4, luma.memory().limit
   if bytes > 0.8 * limit then
     error(("the features of %d views need %.1f GB, luma's memory limit is %.1f GB: use --preset quick, fewer "

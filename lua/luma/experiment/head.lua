@@ -15,17 +15,38 @@ local function seed_of(config, fold)
   return config.seed << 8 | fold
 end
 
---- A new head for features of that width; its weights follow from seed and fold.
-function head.build(width, classes, config, fold)
+--- How many numbers reach the dense layer: those of an activation of the base,
+-- behind its trained layers if there are any.
+function head.width(input)
+  if not input.back then return input.width end
+  local width, shape = 1, input.back.output_shape { 1, table.unpack(input.shape) }
+  for d = 2, #shape do width = width * shape[d] end
+  return width
+end
+
+--- A new head; its weights follow from seed and fold.
+-- @param input { width, shape, back }: rows of `width` features, which are
+--   activations of `shape` (h, w, c); back.build() makes the part of the base that
+--   is trained with the head, if any
+function head.build(input, classes, config, fold)
   luma.seed(seed_of(config, fold))
-  return nn.Sequential { nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(width, classes, { name = "dense" }) }
+  local layers = {}
+  if input.back then
+    local back = input.back.build()
+    layers = { nn.Unflatten(input.shape), back, nn.Scale(1, { name = "unit" }) }
+  end
+  layers[#layers + 1] = nn.Flatten()
+  layers[#layers + 1] = nn.Dropout(config.dropout)
+  layers[#layers + 1] = nn.Linear(head.width(input), classes, { name = "dense" })
+  return nn.Sequential(layers)
 end
 
 --- Class probabilities of rows of features: a list of lists.
 function head.probabilities(net, x)
   local out = {}
-  for first = 1, #x, 256 do
-    local part <close> = x:narrow(1, first, math.min(256, #x - first + 1))
+  local step = net:get "back" and 16 or 256
+  for first = 1, #x, step do
+    local part <close> = x:narrow(1, first, math.min(step, #x - first + 1))
     local logits <close> = net(part)
     local p <close> = luma.softmax(logits, 2)
     table.move(p:totable(), 1, #p, #out + 1, out)
@@ -66,12 +87,15 @@ end
 -- of different bases and scalings differ a hundredfold in size, and Adam's step
 -- does not: without a common unit the head overshoots and is far too sure of
 -- itself.  (On the article's images in five folds: log loss 2.4 without, 0.47 with.)
-local function unit_of(features, numbers)
-  local sum = 0.0
-  for x in features:plain_batches(numbers, 256) do
-    local square <close> = x * x
+-- With trained layers of the base in between it is their output that counts.
+local function unit_of(features, numbers, net)
+  local sum, back = 0.0, net:get "back"
+  for x in features:plain_batches(numbers, back and 16 or 256) do
+    local y = back and back(net[1](x)) or x
+    local square <close> = y * y
     local mean <close> = square:mean()
     sum = sum + mean:item() * #x
+    y:close()
     x:close()
   end
   local rms = math.sqrt(sum / #numbers)
@@ -86,18 +110,29 @@ function head.rate(config, width)
   return config.rate or 7.5 / width
 end
 
+-- The parameters to train: the base's part, if any, at a rate of its own.
+local function groups(net, config)
+  local back = net:get "back"
+  if not back then return net:parameters() end
+  return { { params = net:get "dense":parameters() }, { params = back:parameters(), lr = config.base_rate } }
+end
+
 --- Trains one fold; an interrupt is raised again after the checkpoint is written.
 -- @param task config, index, features, fold, train, val (lists of image numbers;
 --   val may be empty), meter (a progress line or nil), checkpoint (a path or nil)
 -- @return net, history
 function head.train(task)
   local config, features = task.config, task.features
-  local net = head.build(features.width, #task.index.classes, config, task.fold)
-  local unit = config.normalise and unit_of(features, task.train) or 1
+  local net = head.build(features.input, #task.index.classes, config, task.fold)
+  local unit = config.normalise and unit_of(features, task.train, net) or 1
+  if net:get "unit" then
+    net:get("unit").factor:fill_(unit) -- behind the trained layers, where it stays
+    unit = 1
+  end
   local seen = 0
   local history, ending = train.fit {
     net = net, epochs = config.epochs,
-    optimiser = optim.Adam(net:parameters(), { lr = head.rate(config, features.width) }),
+    optimiser = optim.Adam(groups(net, config), { lr = head.rate(config, head.width(features.input)) }),
     schedule = config.schedule == "cosine" and optim.schedule.cosine { epochs = config.epochs } or nil,
     data = function(epoch)
       local rng = luma.rng(seed_of(config, task.fold)):fork(epoch)

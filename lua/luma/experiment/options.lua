@@ -49,6 +49,26 @@ local function existing_file(name, path)
   fail("--%s: %s: %s", name, files.show(path), kind and "is not a file" or "no such file")
 end
 
+-- Which part of the base is trained, and how fast.
+local function choose_trained(a, c)
+  if a.train and a.unfreeze then fail("--train and --unfreeze both say what is trained: give one of them") end
+  local what = a.train or "head"
+  if what ~= "head" and what ~= "all" then
+    fail("--train must be head or all, got '%s'", luma.text.printable(what, 40))
+  end
+  c.unfreeze = what == "all" and "all" or a.unfreeze
+  if not c.unfreeze then
+    if a.base_rate then fail("--base-rate goes with --unfreeze NAME or --train all") end
+    return
+  end
+  if c.views == 0 then fail("--unfreeze and --train all need kept activations: --preset quick or standard") end
+  -- Pretrained layers move slowly, random ones as Adam's default has it.
+  c.base_rate = a.base_rate and tonumber(a.base_rate) or (c.weights == "none" and 1e-3 or 1e-5)
+  if not (c.base_rate > 0 and c.base_rate < math.huge) then
+    fail("--base-rate must be a number above 0, got '%s'", luma.text.printable(a.base_rate, 40))
+  end
+end
+
 -- Which network, with which weights.
 local function choose_base(a, c)
   c.weights = a.weights
@@ -103,6 +123,7 @@ function settings.resolve(a)
   end
   if a.threads then c.threads = whole("threads", a.threads, 1, 64) end
   choose_base(a, c)
+  choose_trained(a, c)
   c.scale = a.scale -- nil: what the base was trained with
   if a.scale and not settings.scalings[a.scale] then
     fail("--scale must be unit, caffe, tf or torch, got '%s'", luma.text.printable(a.scale, 40))

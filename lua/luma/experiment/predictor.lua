@@ -33,10 +33,11 @@ function predictor.open(dir)
   if not tensors then error(message, 0) end
   local width = 1
   for _, size in ipairs(network.output_shape) do width = width * size end
-  local net = head.build(width, #metrics.classes, config, 0)
+  local input = { width = width, shape = network.output_shape, back = network.back }
+  local net = head.build(input, #metrics.classes, config, 0)
   local ok, why = net:load_state(tensors)
   if not ok then error(("%s: %s"):format(files.join(dir, "head.safetensors"), why), 0) end
-  return setmetatable({ dir = dir, config = config, network = network, width = width, net = net,
+  return setmetatable({ dir = dir, config = config, network = network, input = input, net = net,
     scale = metrics.scale, classes = metrics.classes, size = config.size }, Predictor)
 end
 
@@ -106,7 +107,7 @@ end
 -- Probabilities of the classes for an activation of the base (n, ...).
 local function probabilities(self, activation)
   local n = activation:size(1)
-  local flat <close> = activation:reshape(n, self.width)
+  local flat <close> = activation:reshape(n, self.input.width)
   return head.probabilities(self.net, flat)
 end
 
@@ -172,7 +173,7 @@ function Predictor:explain(path, opts)
     end
     if o.sanity and o.method == "gradcam" then
       sanity = explain.sanity(map, function(seed)
-        local other = head.build(self.width, #self.classes, self.config, 1000 + seed)
+        local other = head.build(self.input, #self.classes, self.config, 1000 + seed)
         return (explain.cam_of(activation, head_scores(other), class))
       end)
     end

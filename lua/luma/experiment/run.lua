@@ -115,8 +115,8 @@ local function record(job, results)
       per_second = job.features.computed > 0 and job.features.computed / job.features.seconds or nil },
     base = config.base, weights = job.network.weights, weights_md5 = job.network.md5, scale = job.network.scale,
     scale_words = base.scalings[job.network.scale], faithful = config.faithful, generated = config.data == nil,
-    rate = head.rate(config, job.features.width), digest = job.digest, data = data_record(job),
-    cautions = cautions(job),
+    head_width = head.width(job.features.input), rate = head.rate(config, head.width(job.features.input)),
+    digest = job.digest, data = data_record(job), cautions = cautions(job),
     version = ("%s, %s, %s"):format(luma._VERSION, luma.cpu_info().isa, luma.cpu_info().blas_config),
     title = config.data and "COVID-19 on chest radiographs: a run of luma"
       or "Opacities on phantom radiographs: a run of luma",

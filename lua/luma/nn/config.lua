@@ -68,6 +68,8 @@ types = {
   AvgPool2d = { pooling, window "AvgPool2d" },
   GlobalAvgPool2d = { fields_of {}, plain "GlobalAvgPool2d" },
   Flatten = { fields_of {}, plain "Flatten" },
+  Unflatten = { fields_of { "shape" }, function(nn, d) return nn.Unflatten(d.shape, { name = d.name }) end },
+  Scale = { fields_of {}, function(nn, d) return nn.Scale(1, { name = d.name }) end },
   ReLU = { fields_of {}, plain "ReLU" },
   Sigmoid = { fields_of {}, plain "Sigmoid" },
   Tanh = { fields_of {}, plain "Tanh" },

@@ -206,6 +206,40 @@ function Flatten:output_shape(shape)
   return { shape[1], n }
 end
 
+local Unflatten = Module.define "Unflatten"
+
+--- nn.Unflatten({ h, w, c } [, { name }]): rows of numbers (n, h*w*c) as
+-- (n, h, w, c); the inverse of Flatten.
+function layers.Unflatten(shape, opts)
+  if type(shape) ~= "table" or #shape == 0 then error("Unflatten: a list of sizes expected", 2) end
+  local sizes = {}
+  for i, n in ipairs(shape) do sizes[i] = positive("Unflatten", "size " .. i, n) end
+  local fields = named("Unflatten", opts)
+  fields.shape = sizes
+  return Module.new(Unflatten, fields)
+end
+
+function Unflatten:forward(x) return core.reshape(x, { x:size(1), table.unpack(self.shape) }) end
+function Unflatten:output_shape(shape) return { shape[1], table.unpack(self.shape) } end
+function Unflatten:describe() return ("Unflatten(%s)"):format(table.concat(self.shape, " x ")) end
+
+local Scale = Module.define "Scale"
+
+--- nn.Scale([factor=1 [, { name }]]): multiplies by a number that is kept with
+-- the weights and not trained.
+function layers.Scale(factor, opts)
+  if factor ~= nil and type(factor) ~= "number" then
+    error(("Scale: a number expected, got %s"):format(type(factor)), 2)
+  end
+  local self = Module.new(Scale, named("Scale", opts))
+  self:add_buffer("factor", core.full({ 1 }, factor or 1))
+  return self
+end
+
+function Scale:forward(x) return x * self.factor end
+function Scale:output_shape(shape) return shape end
+function Scale:describe() return ("Scale(%g)"):format(self.factor:item()) end
+
 local function pooling(type_name, op, extra)
   local class = simple(type_name, function(self, x) return core[op](x, self.options) end,
     function(kernel, opts)

@@ -78,11 +78,18 @@ local function data(run)
       .. shared }
 end
 
+-- Which part of the base was trained.
+local function trained_words(config)
+  if not config.unfreeze then return "frozen" end
+  return (config.unfreeze == "all" and "trained as a whole" or "frozen up to " .. config.unfreeze
+    .. ", trained from there on") .. (" (rate %g)"):format(config.base_rate)
+end
+
 local function done(run)
   local m, c = run.metrics, run.config
   local rows = {
-    { "base", ("%s, frozen; weights %s%s"):format(m.base, m.weights, m.weights_md5 and " (MD5 " .. m.weights_md5 .. ")"
-      or "") },
+    { "base", ("%s, %s; weights %s%s"):format(m.base, trained_words(c), m.weights,
+      m.weights_md5 and " (MD5 " .. m.weights_md5 .. ")" or "") },
     { "input scaling", m.scale .. (m.scale_words and ": " .. m.scale_words or "") },
     { "features", ("%d numbers an image; %d images passed the base, %s a second"):format(m.features.width,
       m.features.images, m.features.per_second and ("%.1f"):format(m.features.per_second) or "?") },
@@ -90,7 +97,7 @@ local function done(run)
       c.augment.rotation, c.augment.width_shift, c.views > 0 and text.plural(c.views, "kept view") .. " an image"
       or "fresh views every epoch", c.augment.compat) },
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
-      m.features.width * #run.classes + #run.classes) },
+      (m.head_width or m.features.width) * #run.classes + #run.classes) },
     { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(m.rate or c.rate or 0 / 0,
       c.schedule == "cosine" and " falling to 0 along a cosine" or "", c.batch, text.plural(c.epochs, "epoch"),
       c.normalise and "; features divided by their root mean square on the training part" or "") },
