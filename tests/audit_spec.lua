@@ -54,7 +54,7 @@ describe("an audit of phantoms", function()
       assert.is_true(shortcut(result, "border").auc.value > 0.8)
       assert.is_true(result.patients.multi_image > 0)
       assert.is_true(result.leakage.random_split.leaks > 0.9)
-      assert.matches("split by patient", result.leakage.sentence)
+      assert.matches("keep the images of a patient together", result.leakage.sentence)
 
       -- The same images prepared: the scanner finds nothing, the counter no longer tells.
       local rows = {}

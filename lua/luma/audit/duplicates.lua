@@ -167,14 +167,14 @@ end
 local ROUNDS = 200
 
 -- What splitting by image at random (four fifths to one fifth, each class for
--- itself) would share: how often anything at all, and how many patients on average.
+-- itself) would share: how often anything at all, and how much on average.
 local function random_split(index, keys, found, seed)
   local rng, by_class = luma.rng(seed):fork "audit leakage", {}
   for i, row in ipairs(index) do
     by_class[row.class] = by_class[row.class] or {}
     table.insert(by_class[row.class], i)
   end
-  local leaks, sum = 0, 0
+  local leaks, sum, torn = 0, 0, 0
   for _ = 1, ROUNDS do
     local part_of = {}
     for _, class in ipairs(index.classes) do
@@ -182,17 +182,18 @@ local function random_split(index, keys, found, seed)
       local held = math.ceil(#list / 5)
       for k, at in ipairs(rng:permutation(#list)) do part_of[list[at]] = k <= held and "test" or "train" end
     end
-    local patients = crossing(keys, part_of)
-    if patients > 0 or crossing_pairs(found, part_of) > 0 then leaks = leaks + 1 end
-    sum = sum + patients
+    local patients, pairs_ = crossing(keys, part_of), crossing_pairs(found, part_of)
+    if patients + pairs_ > 0 then leaks = leaks + 1 end
+    sum, torn = sum + patients, torn + pairs_
   end
-  return { leaks = leaks / ROUNDS, shared_patients = sum / ROUNDS, rounds = ROUNDS }
+  return { leaks = leaks / ROUNDS, shared_patients = sum / ROUNDS, shared_duplicates = torn / ROUNDS, rounds = ROUNDS }
 end
 
 --- What parts share.  part_of: row number -> part name, or nil when the set comes
 -- without parts: then nothing has leaked yet, and random_split says what a split
 -- by image would do.  Returns {shared_patients=, shared_duplicates=, parts=,
--- random_split={leaks=, shared_patients=, rounds=}, sentence=}.
+-- random_split={leaks=, shared_patients=,
+-- shared_duplicates=, rounds=}, sentence=}.
 function duplicates.leakage(index, found, part_of, seed)
   local keys, named = {}, {}
   for i, row in ipairs(index) do
@@ -217,8 +218,13 @@ function duplicates.leakage(index, found, part_of, seed)
   out.random_split = random_split(index, keys, found, seed or 0)
   local r = out.random_split
   if r.leaks > 0 then
-    out.sentence = ("A split by image at random would leak in %.0f %% of cases (%.1f patients in both parts on "
-      .. "average): split by patient, as luma covid does."):format(100 * r.leaks, r.shared_patients)
+    local what = {}
+    if r.shared_patients > 0 then what[1] = ("%.1f patients"):format(r.shared_patients) end
+    if r.shared_duplicates > 0 then what[#what + 1] = ("%.1f pairs of copies"):format(r.shared_duplicates) end
+    out.sentence = ("A split by image at random would leak in %.0f %% of cases (on average %s in both parts): %s.")
+      :format(100 * r.leaks, table.concat(what, " and "), r.shared_duplicates > 0
+        and "remove the copies, and keep the images of a patient together" or "keep the images of a patient together, "
+        .. "as luma covid does")
   elseif next(keys) then
     out.sentence = "No patient has several images and there are no copies: a split by image does not leak."
   else

@@ -295,19 +295,20 @@ features.metadata_columns = {
   { key = "date", title = "the date" },
 }
 
---- The families that look at pixels or files; `columns` gets the batch
+--- The families that look at pixels or files; `lungs` says how the lungs are in
+-- view, where they are; `columns` gets the batch
 -- features.batch, whose files are {{height=, width=, channels=, file=audit.jpegfile}, ...}.
 features.families = {
   { name = "border", title = "the 16-pixel border alone", needs = "pixels", columns = border },
   { name = "corners", title = "what is in the four corners", needs = "pixels", columns = corners },
   { name = "thumbnail", title = "a 16x16 thumbnail", needs = "pixels", columns = thumbnail,
-    lungs = true },
+    lungs = "at a size at which no finding is visible" },
   { name = "thumbnail_without_lungs", title = "a 16x16 thumbnail with the lungs cut out", needs = "pixels",
     columns = no_lungs },
   { name = "histogram", title = "the gray-level histogram", needs = "pixels", columns = histogram,
-    lungs = true },
+    lungs = "without any shape" },
   { name = "sharpness", title = "the sharpness (detail by scale, JPEG blocking)", needs = "pixels",
-    columns = spectrum, lungs = true },
+    columns = spectrum, lungs = "without any shape" },
   { name = "colour", title = "the trace of colour", needs = "pixels", columns = colour },
   { name = "black_bars", title = "the number of black rows and columns", needs = "pixels",
     columns = bars },

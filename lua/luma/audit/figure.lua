@@ -14,42 +14,59 @@ local ABOVE, LUNGS, CHANCE = "#c2410c", "#b58900", "#6a9fb5"
 
 -- ---- chart ----
 
-local ROW, LEFT, SPAN, RIGHT = 22, 300, 330, 110
+-- Where things stand: names beside the bars on a wide page, above them on a
+-- narrow one.
+local wide = { row = 22, left = 300, span = 330, right = 110, width = 740, name = 288, anchor = "right", up = 0,
+  keys = { 40, 270, 500 }, foot = 26 }
+local narrow = { row = 36, left = 12, span = 350, right = 60, width = 420, name = 12, anchor = "left", up = 16,
+  keys = { 12, 12, 12 }, foot = 66 }
 
 -- The chart as a canvas: one row a shortcut, its area and interval.
-local function draw(result)
+local function draw(result, place)
   local c, list = canvas.new(), result.shortcuts
-  local height = 46 + ROW * #list
-  c:size(LEFT + SPAN + RIGHT, (height + 29) // 4 * 4) -- a multiple of 4: whole pixels at scale 1.25
-  local function x(v) return LEFT + SPAN * (math.max(0.3, math.min(1, v)) - 0.3) / 0.7 end
-  c:text(LEFT - 12, 20, "AUC of this alone, 95 % interval", { size = 11, colour = SOFT, anchor = "right" })
+  local height = 46 + place.row * #list
+  c:size(place.width, (height + place.foot + 3) // 4 * 4) -- a multiple of 4: whole pixels at scale 1.25
+  local function x(v) return place.left + place.span * (math.max(0.3, math.min(1, v)) - 0.3) / 0.7 end
+  if place == wide then
+    c:text(place.name, 20, "AUC of this alone, 95 % interval", { size = 11, colour = SOFT, anchor = "right" })
+  end
   for _, tick in ipairs { 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0 } do
-    c:line({ { x(tick), 32 }, { x(tick), height } }, { stroke = tick == 0.5 and INK or GRID })
+    local style = { stroke = tick == 0.5 and INK or GRID }
+    if place == wide then
+      c:line({ { x(tick), 32 }, { x(tick), height } }, style)
+    else -- beside each bar only: the names stand free
+      for i = 1, #list do
+        local y = 31 + place.row * i
+        c:line({ { x(tick), y - 8 }, { x(tick), y + 8 } }, style)
+      end
+    end
     c:text(x(tick), 20, tick == 0.5 and "chance" or ("%.1f"):format(tick), { size = 11, colour = SOFT })
   end
   for i, s in ipairs(list) do
-    local y = 34 + ROW * i - ROW / 2 + 4
+    local y = 38 + place.row * i - (place == wide and 11 or 7)
     local colour = not s.above_chance and CHANCE or s.lungs and LUNGS or ABOVE
-    c:text(LEFT - 12, y, text.printable((s.title:gsub("^the ", "")), 46), { size = 12, colour = INK, anchor = "right" })
+    c:text(place.name, y - place.up, text.printable((s.title:gsub("^the ", "")), 46), { size = 12, colour = INK,
+      anchor = place.anchor })
     c:rect(x(s.auc.lo), y - 2, math.max(1, x(s.auc.hi) - x(s.auc.lo)), 4, { fill = colour, stroke = colour })
     c:circle(x(s.auc.value), y, 5, { fill = colour, stroke = colour })
-    c:text(LEFT + SPAN + 14, y, ("%.2f"):format(s.auc.value), { size = 12, bold = true, colour = INK, anchor = "left" })
+    c:text(place.left + place.span + 14, y, ("%.2f"):format(s.auc.value), { size = 12, bold = true, colour = INK,
+      anchor = "left" })
   end
-  local at = 40
-  for _, key in ipairs { { ABOVE, "above chance, no lung needed" }, { LUNGS, "above chance, lungs in view" },
+  for k, key in ipairs { { ABOVE, "above chance, no lung needed" }, { LUNGS, "above chance, lungs in view" },
     { CHANCE, "not above chance" } } do
-    c:circle(at, height + 12, 5, { fill = key[1], stroke = key[1] })
-    c:text(at + 12, height + 12, key[2], { size = 11, colour = SOFT, anchor = "left" })
-    at = at + 230
+    local at, y = place.keys[k], height + 12 + (place == wide and 0 or 18 * (k - 1))
+    c:circle(at, y, 5, { fill = key[1], stroke = key[1] })
+    c:text(at + 12, y, key[2], { size = 11, colour = SOFT, anchor = "left" })
   end
   return c
 end
 
---- The chart as SVG for a page: no background, ink that follows the page's.
+--- The chart as SVG for a page, narrow enough for a phone: no background, ink
+-- that follows the page's.
 function figure.chart(result)
-  local svg = draw(result):svg "How well each shortcut tells the classes apart"
+  local svg = draw(result, narrow):svg "How well each shortcut tells the classes apart"
   svg = svg:gsub('<rect width="100%%" height="100%%" fill="#ffffff"/>', ""):gsub(INK, "currentColor")
-  return '<div class="scroll"><figure style="min-width:34rem;max-width:48rem">' .. svg .. "</figure></div>\n"
+  return '<figure style="max-width:32rem">' .. svg .. "</figure>\n"
 end
 
 -- ---- pictures ----
@@ -121,7 +138,7 @@ local CLASSES = 8 -- at most so many rows
 function figure.picture(result, without_chart)
   local pieces = {}
   if #result.shortcuts > 0 and not without_chart then
-    local bytes = draw(result):png { scale = 1.25 }
+    local bytes = draw(result, wide):png { scale = 1.25 }
     local chart = bytes and luma.image.decode(bytes, "rgb")
     if chart then pieces[1] = chart end
   end

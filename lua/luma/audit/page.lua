@@ -68,7 +68,11 @@ end
 local function shortcut_table(result)
   local columns = {}
   for i, title in ipairs(words.columns) do columns[i] = { title, numeric = i >= 2 and i <= 5 } end
-  return html.table(columns, words.rows(result))
+  local rows = words.rows(result)
+  for _, row in ipairs(rows) do -- names keep their words whole on a phone
+    row[1] = { html = '<span style="display:inline-block;min-width:10rem">' .. html.escape(row[1]) .. "</span>" }
+  end
+  return html.table(columns, rows)
 end
 
 local function bars_table(result)
@@ -119,8 +123,7 @@ function page.sections(result, picture)
   if #result.shortcuts > 0 then
     add("shortcuts", "Shortcuts", html.p(("How well each of these alone tells the classes apart, in %d folds that keep "
       .. "patients and copies together. An AUC of 0.50 is chance; it counts as above chance when the whole interval "
-      .. "is. Each was put to two learners, of which the better is shown. What sees the lungs sees them at a size at "
-      .. "which no finding is visible."):format(result.folds))
+      .. "is. Each was put to two learners, of which the better is shown."):format(result.folds))
       .. figure.chart(result) .. shortcut_table(result))
   end
   if picture then

@@ -54,7 +54,7 @@ local function sentence(family, s, chance)
   local title = family.title:gsub("^%l", string.upper)
   local area = ("AUC %.2f (%.2f to %.2f)"):format(s.auc.value, s.auc.lo, s.auc.hi)
   if not s.above_chance then return ("%s: no better than chance, %s."):format(title, area) end
-  local tail = s.lungs and "the lungs are in it, but at a size at which no finding is visible."
+  local tail = family.lungs and ("the lungs are in it, but %s."):format(family.lungs)
     or family.metadata and "whatever goes with it in the pictures can stand in for the disease."
     or "a model can score this much without looking at the lungs."
   return ("%s tells the classes apart with %s and accuracy %.2f (always answering the larger class: %.2f): %s")
@@ -74,7 +74,7 @@ function shortcuts.varies(rows)
 end
 
 --- Evaluates one feature table.
--- family: {name=, title=, lungs=}; rows: one list of numbers an image;
+-- family: as in audit.features; rows: one list of numbers an image;
 -- setting: {labels=, groups=, folds=, classes=, chance=, seed=}.
 -- Returns {name, model, auc, accuracy, above_chance, sentence, features} or nil
 -- when every column is constant (there is nothing to learn from).
@@ -89,7 +89,7 @@ function shortcuts.evaluate(family, rows, setting)
     s.model = learner.name
     if not best or s.auc.value > best.auc.value then best = s end
   end
-  best.name, best.title, best.lungs, best.features = family.name, family.title, family.lungs or false, #rows[1]
+  best.name, best.title, best.lungs, best.features = family.name, family.title, family.lungs ~= nil, #rows[1]
   best.metadata = family.metadata or false
   best.above_chance = best.auc.lo > 0.5
   best.sentence = sentence(family, best, setting.chance)

@@ -73,10 +73,11 @@ end
 
 --- What a reader should take away, the weightiest first: a list of sentences.
 function words.findings(result)
-  local out, shown = {}, 0
+  local out, shown, lungs = {}, 0, 0
   for _, s in ipairs(result.shortcuts) do
-    if s.above_chance and shown < 6 then
+    if s.above_chance and shown < 6 and not (s.lungs and lungs > 0) then -- one with the lungs in view says it all
       out[#out + 1], shown = s.sentence, shown + 1
+      if s.lungs then lungs = lungs + 1 end
     end
   end
   if #result.shortcuts > 0 and shown == 0 then

@@ -150,7 +150,8 @@ function beside.score(job, predictions)
       end
       if best then
         out.shortcuts[#out.shortcuts + 1] = { name = family.name, title = family.title, model = best.model,
-          auc = best.auc, accuracy = best.accuracy, sees_lungs = family.lungs or false }
+          auc = best.auc, accuracy = best.accuracy, sees_lungs = family.lungs ~= nil,
+          sees = family.lungs and "the lungs, " .. family.lungs or "no lung" }
       end
     end
   end

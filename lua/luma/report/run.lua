@@ -162,7 +162,7 @@ local function shortcuts(run)
   rows[1] = { "this run's model", interval(m.auc), interval(m.accuracy), "the whole image" }
   for _, s in ipairs(a.shortcuts) do
     rows[#rows + 1] = { s.title, interval(s.auc), interval(s.accuracy),
-      s.sees_lungs and "lungs in view, too small to read" or "no lung" }
+      s.sees or "" }
   end
   local words = "What something that cannot read a lung scores on the same test images, trained on the same training "
     .. "images (the better of logistic regression and a random forest). What the model does not add to these, it may "
