@@ -90,6 +90,9 @@ describe("copies", function()
       table.sort(seen)
       assert.same({ "exact copy.png 01.png false", "near copy.png smaller.jpg false" }, seen)
       assert.matches("2 pairs", audit.text(result))
+      local alone = audit.copies(assert(audit.open(dir)))
+      assert.equal(#result.duplicates, #alone)
+      for k, pair in ipairs(alone) do assert.equal(result.duplicates[k].correlation, pair.correlation) end
     end)
   end)
 
@@ -200,6 +203,22 @@ describe("an audit", function()
       assert.is_nil(none)
       assert.matches("no image could be read", message)
       assert.equal("data", code)
+    end)
+  end)
+
+  it("asks a sample of many images about shortcuts, patients whole, and counts the rest on all", function()
+    in_folder(function(dir)
+      local lines = { "file,class,patient" }
+      for i = 1, 240 do
+        save(("%s/%03d.png"):format(dir, i), picture(i, 32, 32))
+        lines[#lines + 1] = ("%03d.png,%s,%d"):format(i, i <= 120 and "a" or "b", i // 2)
+      end
+      assert(files.write_atomic(dir .. "/t.csv", table.concat(lines, "\n")))
+      local result = assert(run(assert(audit.open(dir .. "/t.csv")), { sample = 20, folds = 2 }))
+      assert.equal(240, result.images)
+      local n = tonumber(audit.text(result):match "measured on (%d+) of 240")
+      assert.is_true(n >= 200 and n <= 204, tostring(n))
+      assert.equal(120, result.bars.before.a.n)
     end)
   end)
 

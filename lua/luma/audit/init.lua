@@ -113,12 +113,45 @@ local function folds_of(asked, keys, o, notes)
   return folds
 end
 
+-- At most about `most` of the asked rows: each class in proportion (of a small
+-- one at least 100), images that belong together whole, drawn by the seed.
+local function sample(asked, place, together, most, seed)
+  local counts, quota, taken, chosen, members = asked:counts(), {}, {}, {}, {}
+  for _, class in ipairs(asked.classes) do
+    quota[class], taken[class] = math.max(math.ceil(most * counts[class] / #asked), 100), 0
+  end
+  for i in ipairs(asked) do
+    local key = together[place[i]]
+    members[key] = members[key] or {}
+    table.insert(members[key], i)
+  end
+  for _, i in ipairs(luma.rng(seed):fork "audit sample":permutation(#asked)) do
+    if not chosen[i] and taken[asked[i].class] < quota[asked[i].class] then
+      for _, k in ipairs(members[together[place[i]]]) do
+        chosen[k] = true
+        taken[asked[k].class] = taken[asked[k].class] + 1
+      end
+    end
+  end
+  local rows, kept = {}, {}
+  for i, row in ipairs(asked) do
+    if chosen[i] then rows[#rows + 1], kept[#kept + 1] = row, place[i] end
+  end
+  return indexes.new(rows, { name = asked.name, classes = asked.classes }), kept
+end
+
 local function ask(result, seen, together, o, step)
   local asked, place = question(seen.index, result.notes)
   if #asked.classes < 2 then
     result.notes[#result.notes + 1] = ("shortcuts are not measured: %s with at least %d images"):format(
       #asked.classes == 1 and "only " .. asked.classes[1] .. " is there" or "there is no class", LEAST)
     return {}, asked
+  end
+  if #asked > o.sample then
+    local all = #asked
+    asked, place = sample(asked, place, together, o.sample, o.seed)
+    result.notes[#result.notes + 1] = ("shortcuts are measured on %d of %d images, drawn by class and patient"):format(
+      #asked, all)
   end
   local labels, keys, tables, class_id = {}, {}, {}, {}
   for i, class in ipairs(asked.classes) do class_id[class] = i end
@@ -145,12 +178,15 @@ local function parts_of(index)
   return any and out or nil
 end
 
---- Audits an index.  opts: folds (5), seed (0), meter (function(what, total) -> an
+--- Audits an index.  opts: folds (5), seed (0), sample (2000: of more images so
+-- many are asked about shortcuts; everything else looks at all), meter (function(what, total) -> an
 -- object with add(n) and done(), luma.progress by default), part_of (row -> part;
 -- row.part by default).
 -- Returns the result | nil, message, code.
 function audit.run(index, opts)
-  local o = options.check("audit.run", opts, { folds = 5, seed = 0, meter = luma.progress, part_of = options.optional })
+  local o = options.check("audit.run", opts, { folds = 5, seed = 0, sample = 2000,
+    meter = luma.progress, part_of = options.optional })
+  options.integer("audit.run", "sample", o.sample, 10)
   options.integer("audit.run", "folds", o.folds, 2, 100)
   local meter <close> = o.meter("reading", #index, { unit = "images" })
   local seen = reader.read(index, { step = function() meter:add(1) end })
@@ -182,6 +218,16 @@ function audit.run(index, opts)
   asking:done()
   result.index, result.means = data, seen.means -- for the pictures; not written to audit.json
   return result
+end
+
+--- Only the copies of an index: what audit.duplicates finds, and the images read.
+-- opts: bits, small, threshold, as there; step (function(), once an image).
+function audit.copies(index, opts)
+  local o = options.check("audit.copies", opts, { bits = duplicates.bits, small = duplicates.small,
+    threshold = duplicates.threshold, step = options.optional })
+  local seen = reader.read(index, { step = o.step, copies = true })
+  o.step = nil
+  return duplicates.find(seen.index, seen.images, o), seen.index
 end
 
 --- The strongest shortcut that looks at neither lungs nor metadata, or nil: what a

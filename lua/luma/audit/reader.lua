@@ -32,8 +32,9 @@ local function gray_of(x)
   return luma.image.rgb_to_gray(x)
 end
 
--- The facts of one image, and its 224 x 224 RGB version for the pixel families.
-local function examine(x, bytes)
+-- The facts of one image, and (unless only copies are looked for) its 224 x 224
+-- RGB version for the pixel families.
+local function examine(x, bytes, copies)
   local h, w, channels = x:shape()
   local side, thumb = features.SIDE, reader.THUMB
   local f = { height = h, width = w, channels = channels, file = jpegfile.describe(bytes) }
@@ -42,6 +43,10 @@ local function examine(x, bytes)
   f.hash = luma.image.hash(gray)
   local tiny <close> = luma.image.resize(gray, thumb, thumb, { method = "area" })
   f.thumb = tiny:bytes()
+  if copies then
+    if gray ~= x then gray:close() end
+    return f
+  end
   f.bar_before, f.bar_after = bars.look(x)
   f.look = pipeline.look(x, gray)
   local small = luma.image.resize(x, side, side, { method = "area" })
@@ -55,17 +60,18 @@ local function examine(x, bytes)
 end
 
 -- One file: facts and pixels, or nil and why not.
-local function one(path)
+local function one(path, copies)
   local bytes, message = files.read(path, LIMIT)
   if not bytes then return nil, message end
   local x <close>, why = luma.image.decode(bytes, { mode = "native", strict = false })
   if not x then return nil, files.show(path) .. ": " .. why end
-  return examine(x, bytes)
+  return examine(x, bytes, copies)
 end
 
---- Reads all files of an index.  opts: step (function(), called once an image).
+--- Reads all files of an index.  opts: step (function(), called once an image);
+-- copies (false): only what audit.duplicates needs, several times faster.
 function reader.read(index, opts)
-  local o = options.check("audit.read", opts, { step = options.optional })
+  local o = options.check("audit.read", opts, { step = options.optional, copies = false })
   local kept, unread, images, tables = {}, {}, {}, {}
   for _, family in ipairs(features.families) do tables[family.name] = {} end
   local small, facts, sums, counts = {}, {}, {}, {}
@@ -87,12 +93,14 @@ function reader.read(index, opts)
     small, facts = {}, {}
   end
   for _, row in ipairs(index) do
-    local f, pixels = one(row.path)
+    local f, pixels = one(row.path, o.copies)
     if f then
       kept[#kept + 1], images[#images + 1] = row, f
+    end
+    if f and pixels then
       small[#small + 1], facts[#facts + 1] = pixels, f
       if #small == 32 then flush() end
-    else
+    elseif not f then
       unread[#unread + 1] = { name = row.name or row.path, path = row.path, class = row.class, reason = pixels }
     end
     if o.step then o.step() end

@@ -32,6 +32,8 @@ return {
     p:option("--images", "Folder of the files that a CSV names (default: beside it)."):argname("DIR")
     p:option("--folds", "Folds of the shortcuts; patients and copies stay together."):argname("K"):default("5")
       :convert(whole("folds", 2, 100))
+    p:option("--sample", "Of more images than this, so many are asked about shortcuts; copies, bars, leaks and files "
+      .. "are counted on all."):argname("N"):default("2000"):convert(whole("sample", 10, 1 << 31))
     p:option("--seed", "Everything random follows from it."):argname("N"):default("0")
       :convert(whole("seed", 0, math.maxinteger))
     p:option("--threads", "Threads to use; changes no number."):argname("N"):convert(whole("threads", 1, 64))
@@ -46,7 +48,7 @@ return {
     local index, message = luma.audit.open(args.data, { metadata = args.metadata, normals = args.normals,
       images = args.images })
     if not index then error(message, 0) end
-    local result, why = luma.audit.run(index, { folds = args.folds, seed = args.seed })
+    local result, why = luma.audit.run(index, { folds = args.folds, seed = args.seed, sample = args.sample })
     if not result then error(why, 0) end
     if args.json then
       io.stdout:write(luma.json.encode(luma.audit.contract(result)))
