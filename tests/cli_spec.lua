@@ -27,6 +27,24 @@ describe("luma", function()
     assert.truthy(text:match "^luma %d+%.%d+\n$")
   end)
 
+  it("answers a mistyped option in one line", function()
+    for given, want in pairs {
+      ["covid --epoch 3"] = "luma covid: unknown option '--epoch'; did you mean '--epochs'? (luma covid --help)\n",
+      ["covid -x"] = "luma covid: unknown option '-x' (luma covid --help)\n",
+      ["covid --seed -1"] = "luma covid: unknown option '-1'; a value that begins with - is written --option=-1 "
+        .. "(luma covid --help)\n",
+      ["covid --seed=-1"] = "luma covid: --seed must be a whole number from 0 on, got '-1'\n",
+      ["covid --data ''"] = "luma covid: --data: '': no such folder\n",
+      ["phantom --out none --class nosuch"] = "luma phantom: --class must be one of Normal, opacity, effusion, "
+        .. "cardiomegaly, nodule, got 'nosuch'\n",
+      ["-e 'luma.nosuch()'"] = "luma: -e:1: attempt to call a nil value (field 'nosuch')\n",
+    } do
+      local code, text = run("scripts/luma " .. given)
+      assert.equal(1, code)
+      assert.equal(want, text)
+    end
+  end)
+
   it("suggests the nearest command", function()
     local code, text = run "scripts/luma inof"
     assert.equal(1, code)
@@ -58,9 +76,16 @@ describe("luma", function()
   it("shows the user's mistakes plainly, and its own with their place", function()
     local code, text = run [[scripts/luma -e 'require "luma" error("no such file", 0)']]
     assert.same({ 1, "luma: no such file\n" }, { code, text })
-    code, text = run [[scripts/luma -e 'local x; x.y = 1']]
+    local command = script 'return { name = "info", parser = function() end, run = function() local x; x.y = 1 end }'
+    local lua = script(([[#!/bin/sh
+exec lua5.4 -e 'package.preload["luma.cli.info"] = function() return dofile "%s" end' "$@"
+]]):format(command))
+    os.execute("chmod +x " .. lua)
+    code, text = run("scripts/luma info", "LUMA_LUA=" .. lua)
+    os.remove(lua)
+    os.remove(command)
     assert.equal(1, code)
-    assert.truthy(text:find("internal error: -e:1: attempt to index", 1, true))
+    assert.truthy(text:find("^luma info: internal error: .*%.lua:1: attempt to index"), text)
     code, text = run([[scripts/luma -e 'error "x"']], "LUMA_TRACE=1")
     assert.equal(1, code)
     assert.truthy(text:find("stack traceback", 1, true))

@@ -23,6 +23,7 @@ local words = {
 
 --- A path as it may be printed: control bytes escaped, long ones shortened.
 function files.show(path)
+  if path == "" then return "''" end
   local s = tostring(path):gsub("[%c]", function(c) return ("\\x%02x"):format(c:byte()) end)
   if #s > 240 then s = s:sub(1, 120) .. "..." .. s:sub(-100) end
   return s
@@ -226,6 +227,7 @@ function files.mkdir_p(dir)
   local made, text, name = uv.fs_mkdir(dir, 493) -- 0755
   if made or (name == "EEXIST" and files.is_dir(dir)) then return true end
   if name == "EEXIST" then return nil, ("%s: exists and is not a folder"):format(files.show(dir)), "io" end
+  if name == "ENOENT" then return nil, ("%s: no folder can be made there"):format(files.show(dir)), "io" end
   return fail(dir, text, name)
 end
 

@@ -119,9 +119,22 @@ local function name_of(value)
   end
 end
 
+-- Text in lines of at most 98 characters, each after two spaces.
+local function folded(doc)
+  local out, line = {}, " "
+  for word in doc:gmatch "%S+" do
+    if #line + #word > 98 then
+      out[#out + 1], line = line, " "
+    end
+    line = line .. " " .. word
+  end
+  out[#out + 1] = line
+  return table.concat(out, "\n")
+end
+
 local function show_op(op)
-  return ("luma.%s %s%s\n  %s"):format(op.name, op.signature,
-    op.method and ("   also x:%s(...)"):format(op.name:match "[%w_]+$") or "", op.doc)
+  return ("luma.%s %s%s\n%s"):format(op.name, op.signature,
+    op.method and ("   also x:%s(...)"):format(op.name:match "[%w_]+$") or "", folded(op.doc))
 end
 
 local function show_entry(found)
@@ -144,11 +157,22 @@ local function mentions(word)
   return out
 end
 
+-- Ops that luma's own Lua side is made of, and gradients: left out of the overview.
+local INNER = { hook = true, system = true, plan = true, loader = true, step = true, io = true, learn = true,
+  prepare = true }
+
+-- What a module is for: its first sentence, without its name.
+local function first_sentence(head)
+  local flat = head:match("^(.-)\n\n") or head
+  flat = flat:gsub("%s+", " "):gsub("^luma%.[%w_.()]+: ", ""):gsub("^[%w_.]+: ", "")
+  return folded(flat:match "^(.-)%.%f[%s]" or flat:gsub("[:.]$", "")):sub(3)
+end
+
 local function overview()
   local out = { "luma's ops and modules; help \"NAME\" explains one, help \"word\" finds what mentions it.", "" }
   local names = {}
   for _, op in ipairs(luma.core.oplist) do
-    if not op.name:match "^hook%." and not op.name:match "^system%." then names[#names + 1] = op.name end
+    if not INNER[op.name:match "^(%a+)%." or ""] and not op.name:match "_grad" then names[#names + 1] = op.name end
   end
   table.sort(names)
   local line = "ops:"
@@ -162,7 +186,8 @@ local function overview()
   out[#out + 1] = ""
   for _, source in ipairs(help.sources()) do
     if not source.module:find(".", 1, true) and source.module ~= "" then
-      out[#out + 1] = ("luma.%-10s %s"):format(source.module, source.head:match "[^\n]*")
+      out[#out + 1] = ("luma.%-11s %s"):format(source.module, first_sentence(source.head):gsub("\n%s*",
+        "\n" .. (" "):rep(17)))
     end
   end
   return table.concat(out, "\n")

@@ -100,7 +100,7 @@ function repl.run_source(source, env, out)
   end
   if results.n > 1 then
     env._ = results[2]
-    if results.n > 2 or results[2] ~= nil then out(table.concat(shown, "\t")) end
+    out(table.concat(shown, "\t"))
   end
   return true
 end
@@ -260,12 +260,14 @@ function repl.run()
     read, close = plain_reader(terminal)
   end
   if terminal then
-    print(luma._VERSION .. ", " .. _VERSION .. ". help() explains, Tab completes, Ctrl-D leaves.")
+    print(luma._VERSION .. ", " .. _VERSION .. ". help() explains, Tab completes, Ctrl-D or exit leaves.")
   end
   local failed, told = false, false
   while true do
     local source = read_source(read, env)
     if source == nil then break end
+    local word = source and source:match "^%s*(%a+)[%s()]*$"
+    if (word == "exit" or word == "quit") and env[word] == nil then break end
     if source and source:match "%S" then
       local ok = repl.run_source(source, env, print)
       failed = failed or not ok

@@ -51,9 +51,12 @@ return {
         if not saved then answer = nil end
       end
       if answer then
-        print(("%s\t%s\t%.4f\theat outside the lungs %.2f (even: %.2f)%s\t%s"):format(
-          luma.text.printable(path, 300), answer.class, answer.probability, answer.outside, answer.even,
-          answer.sanity and ("\tlike random heads %.2f"):format(answer.sanity) or "", to))
+        local heat = answer.outside == answer.outside
+          and ("heat outside the lungs %.2f (even: %.2f)"):format(answer.outside, answer.even)
+          or "no heat: nothing in the image speaks for this class"
+        local sane = answer.sanity == answer.sanity and answer.sanity
+        print(("%s\t%s\t%.4f\t%s%s\t%s"):format(luma.text.printable(path, 300), answer.class, answer.probability,
+          heat, sane and ("\tlike random heads %.2f"):format(sane) or "", to))
         rows[#rows + 1] = { file = path, class = answer.class, predicted = answer.predicted,
           probability = answer.probability, outside = answer.outside, even = answer.even, sanity = answer.sanity,
           picture = to, method = args.method }

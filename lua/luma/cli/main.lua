@@ -49,7 +49,7 @@ local function handler(err)
   return { message = err, trace = debug.traceback(nil, 2) }
 end
 
-local function report(prefix, err)
+local function report(prefix, err, theirs)
   if err == luma.core.interrupt then
     say "interrupted"
     return 130
@@ -57,7 +57,7 @@ local function report(prefix, err)
   local message = type(err) == "table" and err.message or tostring(err)
   if os.getenv "LUMA_TRACE" == "1" then
     io.stderr:write(prefix, ": ", message, "\n", type(err) == "table" and err.trace or "", "\n")
-  elseif is_ours(message) then
+  elseif not theirs and is_ours(message) then
     io.stderr:write(prefix, ": internal error: ", message, " (LUMA_TRACE=1 shows more)\n")
   else
     io.stderr:write(prefix, ": ", plain(message), "\n")
@@ -66,10 +66,20 @@ local function report(prefix, err)
 end
 
 -- Runs f and returns an exit code, whatever happens.
-local function guarded(prefix, f)
+-- theirs: it is the user's own code.
+local function guarded(prefix, f, theirs)
   local ok, result = xpcall(f, handler)
-  if not ok then return report(prefix, result) end
+  if not ok then return report(prefix, result, theirs) end
   return math.type(result) == "integer" and result or result == false and 1 or 0
+end
+
+-- What argparse says, on one line, without guesses about options of one letter.
+local function usage_error(message)
+  local value = message:match "^unknown option '(%-[%d.][^']*)'"
+  if value then
+    return ("unknown option '%s'; a value that begins with - is written --option=%s"):format(value, value)
+  end
+  return (message:gsub("\nDid you mean '%-%a'%?", ""):gsub("\nDid you mean (.*)$", "; did you mean %1"))
 end
 
 local function run_command(command, argv)
@@ -78,7 +88,7 @@ local function run_command(command, argv)
   command.parser(parser)
   local ok, parsed = parser:pparse(argv)
   if not ok then
-    io.stderr:write(("luma %s: %s (luma %s --help)\n"):format(command.name, parsed, command.name))
+    io.stderr:write(("luma %s: %s (luma %s --help)\n"):format(command.name, usage_error(parsed), command.name))
     return 1
   end
   return guarded("luma " .. command.name, function() return command.run(parsed) end)
@@ -104,7 +114,7 @@ local function run_code(code)
   local chunk, message = load(code, "=-e")
   if not chunk then return say(message) or 1 end
   _G.luma = luma
-  return guarded("luma", function() chunk() return 0 end)
+  return guarded("luma", function() chunk() return 0 end, true)
 end
 
 local function main(argv)

@@ -21,6 +21,8 @@ local function share(name)
   end
 end
 
+local known = { "Normal", "opacity", "effusion", "cardiomegaly", "nodule" }
+
 return {
   name = "phantom",
   summary = "draw a set of chest radiograph phantoms to try things on",
@@ -32,7 +34,8 @@ return {
     p:option("--size", "Side of an image in pixels."):argname("N"):default("1024"):convert(whole("size", 64, 4096))
     p:option("--seed", "The same seed draws the same files."):argname("N"):default("1")
       :convert(whole("seed", 0, math.maxinteger))
-    p:option("--class", "A class to draw: Normal, opacity, effusion, cardiomegaly, nodule (default: the first two).")
+    p:option("--class", ("A class to draw: %s (default: the first two).")
+      :format(table.concat(known, ", ")))
       :argname("NAME"):count("*")
     p:option("--bars-normal", "Share of normal images with black bars."):argname("P"):default("0.95")
       :convert(share "bars-normal")
@@ -43,6 +46,13 @@ return {
   run = function(args)
     if args.threads then luma.threads(args.threads) end
     local classes = #args.class > 0 and args.class or { "Normal", "opacity" }
+    for _, class in ipairs(classes) do
+      local is_known = false
+      for _, name in ipairs(known) do is_known = is_known or name:lower() == class:lower() end
+      if not is_known then
+        error(("--class must be one of %s, got '%s'"):format(table.concat(known, ", "), text.printable(class, 40)), 0)
+      end
+    end
     local bars = {}
     for _, class in ipairs(classes) do
       bars[class] = class:lower() == "normal" and args.bars_normal or args.bars_other

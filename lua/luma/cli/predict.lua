@@ -18,7 +18,12 @@ return {
     local failed = 0
     io.stderr:write(luma.report.disclaimer, "\n")
     for _, path in ipairs(args.file) do
-      local answer, message = predictor:predict(path, args.prepared)
+      local answer, message
+      if path == "" then
+        message = "'': empty path"
+      else
+        answer, message = predictor:predict(path, args.prepared)
+      end
       local shown = luma.text.printable(path, 300)
       if not answer then
         failed = failed + 1

@@ -30,7 +30,16 @@ local function is_class_folders(dir)
 end
 
 local function given(config)
-  if is_class_folders(config.data) then return checked(data.folder(config.data)) end
+  local dir = config.data
+  if is_class_folders(dir) then return checked(data.folder(dir)) end
+  local known
+  for _, name in ipairs { "covid_dataset.csv", "covid_adjusted", "normal_xray_dataset.csv", "normal_dataset" } do
+    known = known or files.exists(files.join(dir, name))
+  end
+  if not known then
+    error(("--data: %s: neither the article's tables and folders (covid_dataset.csv, covid_adjusted, ...) nor one "
+      .. "folder a class; raw collections go through luma prepare first"):format(files.show(dir)), 0)
+  end
   return checked(data.article(config.data, { normals = config.normals, metadata = config.metadata }))
 end
 

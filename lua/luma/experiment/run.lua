@@ -144,11 +144,12 @@ local function announce(job, m)
   say(m.report)
   if m.folds then
     for _, f in ipairs(m.folds) do
-      say(("fold %d   accuracy %.3f   AUC %.3f   (%d images)"):format(f.fold, f.accuracy.value, f.auc.value,
-        f.split.test))
+      say(("fold %d   accuracy %.3f   AUC %s   (%d images)"):format(f.fold, f.accuracy.value,
+        f.auc.value == f.auc.value and ("%.3f"):format(f.auc.value) or "unknown", f.split.test))
     end
   end
   local function line(name, v)
+    if v.value ~= v.value then return say(("%-9s unknown: all tested images are of one class"):format(name)) end
     say(("%-9s %.3f   95 %% interval %.3f to %.3f"):format(name, v.value, v.lo, v.hi))
   end
   line("accuracy", m.accuracy)
