@@ -23,6 +23,43 @@ describe("metrics beyond accuracy", function()
     end
   end)
 
+  it("the summary's figures are those of the single functions, its intervals share one bootstrap", function()
+    for _, c in ipairs(cases) do
+      local k = #c.p[1]
+      local groups = {}
+      for i = 1, #c.y do groups[i] = i % 3 == 0 and "p" .. i // 6 or "" end
+      local s = metrics.summary(c.y, c.said, c.p, { classes = k, rng = luma.rng(1), groups = groups, resamples = 200,
+        prevalence = 0.1 })
+      assert.near(c.balanced_accuracy, s.balanced_accuracy.value, 1e-12)
+      assert.near(c.matthews_corrcoef, s.mcc.value, 1e-12)
+      assert.near(c.cohen_kappa, s.kappa.value, 1e-12)
+      assert.near(c.log_loss, s.log_loss.value, 1e-12)
+      assert.near(metrics.brier(c.y, c.p), s.brier.value, 1e-12)
+      assert.near(metrics.ece(c.y, c.p), s.ece.value, 1e-12)
+      assert.near(metrics.accuracy(c.y, c.said), s.accuracy.value, 1e-12)
+      for class = 1, k do
+        local d = metrics.diagnostic(c.y, c.said, { positive = class, prevalence = 0.1 })
+        local mine = s.diagnostic[class]
+        assert.same({ d.tp, d.fn, d.fp, d.tn, d.sensitivity, d.specificity },
+          { mine.tp, mine.fn, mine.fp, mine.tn, mine.sensitivity, mine.specificity })
+        for _, name in ipairs { "ppv", "npv" } do
+          if d[name] == d[name] then assert.near(d[name], mine[name].value, 1e-12) end
+        end
+      end
+      local lone = metrics.bootstrap(#c.y, function(rows)
+        local y, p = {}, {}
+        for j, i in ipairs(rows) do y[j], p[j] = c.y[i], c.p[i] end
+        return metrics.ece(y, p)
+      end, { rng = luma.rng(1), groups = groups, resamples = 200 })
+      assert.near(lone.lo, s.ece.lo, 1e-12)
+      assert.near(lone.hi, s.ece.hi, 1e-12)
+    end
+    assert.has_error(function() metrics.summary({ 1 }, { 1 }, false, { classes = 2 }) end,
+      "summary: option rng is needed: luma.rng(seed)")
+    assert.has_error(function() metrics.summary({ 1, 2 }, { 1 }, false, { classes = 2, rng = luma.rng(1) }) end,
+      "summary: 2 labels, 1 predictions, no probabilities")
+  end)
+
   it("diagnostic: counts, intervals, predictive values at a prevalence", function()
     local y, said = { 1, 1, 1, 1, 2, 2, 2, 2, 2, 2 }, { 1, 1, 1, 2, 2, 2, 2, 2, 1, 2 }
     local d = metrics.diagnostic(y, said, { positive = 1, prevalence = 0.1 })

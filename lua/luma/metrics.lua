@@ -6,7 +6,8 @@
 
 local metrics = {}
 
-for _, file in ipairs { "count", "report", "interval", "roc", "mean", "agreement", "calibration", "compare" } do
+for _, file in ipairs { "count", "report", "interval", "roc", "mean", "agreement", "calibration", "compare",
+  "summary" } do
   for name, value in pairs(require("luma.metrics." .. file)) do metrics[name] = value end
 end
 

@@ -190,19 +190,36 @@ end
 -- resamples (1000), level (0.95).  Returns low, high, number of resamples used;
 -- nil when fewer than 20 were usable.
 function stats.group_bootstrap(groups, statistic, opts)
+  local one = stats.group_bootstrap_many(groups, function(rows) return { value = statistic(rows) } end, opts).value
+  if not one then return nil end
+  return one.lo, one.hi, one.used
+end
+
+--- The same for several statistics that share their resamples: statistic(rows) ->
+-- table name -> number.  Returns name -> {lo, hi, used}; a name with fewer than
+-- 20 usable resamples is absent.
+function stats.group_bootstrap_many(groups, statistic, opts)
   local rng, values = opts.rng, {}
   for _ = 1, opts.resamples or 1000 do
     local rows = {}
     for _ = 1, #groups do
       for _, row in ipairs(groups[rng:int(1, #groups)]) do rows[#rows + 1] = row end
     end
-    local value = statistic(rows)
-    if value and value == value then values[#values + 1] = value end
+    for name, value in pairs(statistic(rows)) do
+      if value == value then
+        values[name] = values[name] or {}
+        table.insert(values[name], value)
+      end
+    end
   end
-  if #values < 20 then return nil end
-  table.sort(values)
-  local tail = (1 - (opts.level or 0.95)) / 2
-  return stats.quantile_sorted(values, tail), stats.quantile_sorted(values, 1 - tail), #values
+  local out, tail = {}, (1 - (opts.level or 0.95)) / 2
+  for name, list in pairs(values) do
+    if #list >= 20 then
+      table.sort(list)
+      out[name] = { lo = stats.quantile_sorted(list, tail), hi = stats.quantile_sorted(list, 1 - tail), used = #list }
+    end
+  end
+  return out
 end
 
 return stats

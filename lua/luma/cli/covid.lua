@@ -8,6 +8,8 @@ return {
       .. "with one folder a class. Without it: generated phantoms."):argname("DIR")
     p:option("--metadata", "CSV that knows the patients of the images (DIR/metadata.csv when it is there).")
       :argname("FILE")
+    p:option("--classes", "Findings to tell apart in a folder of the covid-chestxray collection (metadata.csv, images/)"
+      .. "; frontal PA radiographs, prepared first."):argname("A,B,...")
     p:option("--normals", "The first N normal images, or all; the article took 99."):argname("N")
     p:option("--weights", "Weights of the base: Keras .h5 or .safetensors; none for random filters."):argname("FILE")
     p:option("--base", "The frozen network: tiny (embedded), vgg19, vgg16 or resnet50. With --weights FILE: vgg19.")
@@ -23,6 +25,13 @@ return {
       .. "500 epochs."):argname("NAME"):default("quick")
     p:option("--epochs", "Epochs of the head."):argname("N")
     p:option("--folds", "K-fold cross-validation instead of one split, by patient where known."):argname("K")
+    p:option("--grid", "Choose settings of the head by inner folds of each training part (nested cross-validation): "
+      .. "'rate=1e-3,1e-4;dropout=0.3,0.5;epochs=30,60;l2=0,1e-4'."):argname("NAME=V,V;...")
+    p:option("--inner", "Inner folds for --grid (default 3)."):argname("K")
+    p:option("--prevalence", "Share of the ill among those examined, for the predictive values (default 0.05).")
+      :argname("P")
+    p:option("--sensitivity", "Threshold: the highest that finds this share on validation (default: Youden's).")
+      :argname("S")
     p:option("--batch", "Images a training step."):argname("N")
     p:option("--rate", "Learning rate of the head (7.5 / features, falling along a cosine; faithful: 1e-3, constant).")
       :argname("R")

@@ -1,6 +1,6 @@
 --- What a run leaves in its folder, and reading it back.
 --
---   metrics.json  predictions.csv  history.csv  head.safetensors  plots/  sheets/
+--   metrics.json  looks.json  explain.json  predictions.csv  history.csv  head.safetensors  plots/  sheets/
 --   report.txt  report.html                                   (config.json: state.lua)
 -- Everything the report shows is read from these files, so `luma report DIR`
 -- can make it again.
@@ -36,11 +36,13 @@ function artefacts.write_predictions(state, predictions, classes)
   local columns = { "file", "class", "predicted", "correct", "fold", "patient" }
   for _, class in ipairs(classes) do columns[#columns + 1] = "p_" .. class end
   columns[#columns + 1] = "path"
+  columns[#columns + 1] = "heat_outside"
   local rows = {}
   for i, one in ipairs(predictions) do
     local row = { file = one.file, class = classes[one.truth], predicted = classes[one.predicted],
       correct = one.truth == one.predicted and "1" or "0", fold = tostring(one.fold),
-      patient = one.patient and tostring(one.patient) or "", path = one.path }
+      patient = one.patient and tostring(one.patient) or "", path = one.path,
+      heat_outside = real(one.outside) }
     for c, class in ipairs(classes) do row["p_" .. class] = real(one.p[c]) end
     rows[i] = row
   end
@@ -67,6 +69,19 @@ local function read_table(path, required)
   return rows
 end
 
+-- The maps of explain.json by file; none where it is missing.
+local function read_maps(path)
+  local source = files.is_file(path) and files.read(path)
+  local kept, by_file = source and json.decode(source), {}
+  for _, one in ipairs(type(kept) == "table" and kept or {}) do by_file[one.file] = one.map end
+  return by_file
+end
+
+--- Writes explain.json: the heat maps of the mistakes that the report shows.
+function artefacts.write_maps(state, maps)
+  state:write("explain.json", json.encode(maps))
+end
+
 --- A finished run, read from its folder; raises one line when it is not one.
 -- @return { dir, config, metrics, classes, history, predictions, numbers, faithful }
 function artefacts.read(dir)
@@ -88,11 +103,13 @@ function artefacts.read(dir)
     end
     run.history[i] = h
   end
+  local maps = read_maps(files.join(dir, "explain.json"))
   local ids = {}
   for c, class in ipairs(run.classes) do ids[class] = c end
   for i, row in ipairs(read_table(files.join(dir, "predictions.csv"), { "file", "class", "predicted" })) do
     local one = { file = row.file, truth = ids[row.class], predicted = ids[row.predicted], p = {}, path = row.path,
-      fold = tonumber(row.fold), patient = row.patient }
+      fold = tonumber(row.fold), patient = row.patient, outside = tonumber(row.heat_outside),
+      map = maps[row.file] }
     for c, class in ipairs(run.classes) do one.p[c] = tonumber(row["p_" .. class]) or 0 / 0 end
     if not one.truth or not one.predicted then
       error(("%s/predictions.csv: line %d names a class that metrics.json does not"):format(files.show(dir), i + 1), 0)

@@ -29,8 +29,47 @@ local function is_class_folders(dir)
   return folders >= 2
 end
 
-local function given(config)
+-- Whether a folder is the covid-chestxray collection as it is published.
+local function is_collection(dir)
+  return files.is_file(files.join(dir, "metadata.csv")) and files.is_dir(files.join(dir, "images"))
+end
+
+-- The covid-chestxray collection: the findings asked for, prepared, as an index of
+-- the prepared images that knows the patients.
+local function collection(config, state)
+  if not config.classes then
+    error(("%s: the covid-chestxray collection: name the findings to tell apart, e.g. --classes COVID-19,SARS"):format(
+      files.show(config.data)), 0)
+  end
+  local raw, message = data.covid_chestxray(config.data, { classes = config.classes })
+  raw = checked(raw, message)
+  local out, rows, number = state:path("data", "prepared"), {}, {}
+  for c, class in ipairs(raw.classes) do number[class] = c end
+  for i, row in ipairs(raw) do
+    local listed, folder = row.name .. ".jpg", "class_" .. number[row.class]
+    rows[i] = { path = row.path, name = row.name, class = row.class, line = i, listed = listed,
+      to = files.join(folder, listed), table = folder }
+  end
+  luma.prepare.run(rows, out, { name = "collection", faithful = config.faithful, size = config.size,
+    progress = function(n) return luma.progress("preparing", n, { unit = "images" }) end })
+  local kept = {}
+  for i, row in ipairs(raw) do
+    local path = files.join(out, rows[i].to)
+    if files.is_file(path) then
+      kept[#kept + 1] = { path = path, name = row.name, class = row.class, patient = row.patient, raw = row.path,
+        source = row.source }
+    end
+  end
+  return checked(data.Index(kept, { name = "covid-chestxray" }))
+end
+
+local function given(config, state)
   local dir = config.data
+  if is_collection(dir) then return collection(config, state) end
+  if config.classes then
+    error(("--classes goes with the covid-chestxray collection (metadata.csv, images/), which %s is not"):format(
+      files.show(dir)), 0)
+  end
   if is_class_folders(dir) then return checked(data.folder(dir)) end
   local known
   for _, name in ipairs { "covid_dataset.csv", "covid_adjusted", "normal_xray_dataset.csv", "normal_dataset" } do
@@ -71,7 +110,7 @@ end
 -- @return index, seconds
 function dataset.load(config, state)
   local started = uv.hrtime()
-  local index = config.data and given(config) or generated(config, state)
+  local index = config.data and given(config, state) or generated(config, state)
   return index, (uv.hrtime() - started) / 1e9
 end
 

@@ -17,18 +17,9 @@ end
 
 -- Reliability of the winning probability, in ten bins.
 local function reliability(predictions)
-  local bins = {}
-  for b = 1, 10 do bins[b] = { confidence = 0.0, accuracy = 0.0, count = 0 } end
-  for _, one in ipairs(predictions) do
-    local p = one.p[one.predicted]
-    local bin = bins[math.min(10, math.floor(p * 10) + 1)]
-    bin.count = bin.count + 1
-    bin.confidence, bin.accuracy = bin.confidence + p, bin.accuracy + (one.predicted == one.truth and 1 or 0)
-  end
-  for _, bin in ipairs(bins) do
-    if bin.count > 0 then bin.confidence, bin.accuracy = bin.confidence / bin.count, bin.accuracy / bin.count end
-  end
-  return bins
+  local y, p = {}, {}
+  for i, one in ipairs(predictions) do y[i], p[i] = one.truth, one.p end
+  return metrics.reliability(y, p)
 end
 
 local function curves(predictions, classes, make, area)

@@ -24,12 +24,13 @@ function head.width(input)
   return width
 end
 
---- A new head; its weights follow from seed and fold.
+--- A new head; its weights follow from seed, fold and stream (0 unless the fold
+-- is cut further).
 -- @param input { width, shape, back }: rows of `width` features, which are
 --   activations of `shape` (h, w, c); back.build() makes the part of the base that
 --   is trained with the head, if any
-function head.build(input, classes, config, fold)
-  luma.seed(seed_of(config, fold))
+function head.build(input, classes, config, fold, stream)
+  luma.seed(seed_of(config, fold), stream or 0)
   local layers = {}
   if input.back then
     local back = input.back.build()
@@ -52,6 +53,18 @@ function head.probabilities(net, x)
     table.move(p:totable(), 1, #p, #out + 1, out)
   end
   return out
+end
+
+--- A function from an activation (1, ...) to the head's class scores, without
+-- dropout: what explanations ask.
+function head.scores(net)
+  return function(activation)
+    local y = activation
+    for i = 1, #net do
+      if net[i].type ~= "Dropout" then y = net[i](y) end
+    end
+    return y
+  end
 end
 
 --- The class with the highest probability; the first of equal ones.
@@ -119,11 +132,13 @@ end
 
 --- Trains one fold; an interrupt is raised again after the checkpoint is written.
 -- @param task config, index, features, fold, train, val (lists of image numbers;
---   val may be empty), meter (a progress line or nil), checkpoint (a path or nil)
+--   val may be empty), meter (a progress line or nil), checkpoint (a path or nil),
+--   stream (an inner fold's number or nil)
 -- @return net, history
 function head.train(task)
   local config, features = task.config, task.features
-  local net = head.build(features.input, #task.index.classes, config, task.fold)
+  local stream = task.stream or 0
+  local net = head.build(features.input, #task.index.classes, config, task.fold, stream)
   local unit = config.normalise and unit_of(features, task.train, net) or 1
   if net:get "unit" then
     net:get("unit").factor:fill_(unit) -- behind the trained layers, where it stays
@@ -132,10 +147,11 @@ function head.train(task)
   local seen = 0
   local history, ending = train.fit {
     net = net, epochs = config.epochs,
-    optimiser = optim.Adam(groups(net, config), { lr = head.rate(config, head.width(features.input)) }),
+    optimiser = optim.Adam(groups(net, config), { lr = head.rate(config, head.width(features.input)),
+      weight_decay = config.l2 or 0 }),
     schedule = config.schedule == "cosine" and optim.schedule.cosine { epochs = config.epochs } or nil,
     data = function(epoch)
-      local rng = luma.rng(seed_of(config, task.fold)):fork(epoch)
+      local rng = luma.rng(seed_of(config, task.fold), stream):fork(epoch)
       return labelled(task.index, unit, features:training_batches(task.train, config.batch, epoch, rng))
     end,
     validate = #task.val > 0 and function()

@@ -5,6 +5,8 @@
 local luma = require "luma"
 local files = luma.files
 
+local grid = require "luma.experiment.grid"
+
 local settings = {}
 
 --- views: augmented views of each training image that are computed once and
@@ -69,6 +71,44 @@ local function choose_trained(a, c)
   end
 end
 
+-- A share strictly between 0 and 1, from what was typed.
+local function share(name, value)
+  local v = tonumber(value)
+  if not v or not (v > 0 and v < 1) then
+    fail("--%s must be a number between 0 and 1, got '%s'", name, luma.text.printable(tostring(value), 40))
+  end
+  return v
+end
+
+-- What is chosen without the test part: the grid, the threshold's rule.
+local function choose_choices(a, c)
+  if a.faithful and a.grid then
+    fail("--grid chooses without the test part, which --faithful uses as validation: give one of them")
+  end
+  if a.grid and c.views == 0 then fail("--grid needs kept features: --preset quick or standard") end
+  if a.inner and not a.grid then fail("--inner goes with --grid") end
+  if a.sensitivity and a.faithful then
+    fail("--sensitivity chooses a threshold on validation images, and --faithful has none apart from the test part")
+  end
+  c.grid = a.grid and grid.parse(a.grid)
+  c.inner = a.grid and whole("inner", a.inner or 3, 2, 20) or nil
+  c.prevalence = a.prevalence and share("prevalence", a.prevalence) or 0.05
+  c.sensitivity = a.sensitivity and share("sensitivity", a.sensitivity)
+end
+
+-- Names between commas, two at least.
+local function list_of(name, words)
+  local out, seen = luma.json.list {}, {}
+  for word in words:gmatch "[^,]+" do
+    local one = word:match "^%s*(.-)%s*$"
+    if one ~= "" and not seen[one] then out[#out + 1], seen[one] = one, true end
+  end
+  if #out < 2 then
+    fail("--%s must name two or more, with commas between, got '%s'", name, luma.text.printable(words, 60))
+  end
+  return out
+end
+
 -- Which network, with which weights.
 local function choose_base(a, c)
   c.weights = a.weights
@@ -115,13 +155,15 @@ function settings.resolve(a)
     end
     c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
     c.metadata = a.metadata and existing_file("metadata", a.metadata)
+    c.classes = a.classes and list_of("classes", a.classes)
   else
-    for _, name in ipairs { "normals", "metadata" } do
+    for _, name in ipairs { "normals", "metadata", "classes" } do
       if a[name] then fail("--%s goes with --data DIR", name) end
     end
     c.phantoms = a.phantoms and whole("phantoms", a.phantoms, 8, 100000) or 160
   end
   if a.threads then c.threads = whole("threads", a.threads, 1, 64) end
+  choose_choices(a, c)
   choose_base(a, c)
   choose_trained(a, c)
   c.scale = a.scale -- nil: what the base was trained with

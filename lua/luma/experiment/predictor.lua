@@ -124,17 +124,6 @@ function Predictor:predict(path, prepared)
   return { class = self.classes[best], probability = p[best], p = p, prepared_here = here }
 end
 
--- The head's scores of an activation, outside of dropout.
-local function head_scores(net)
-  return function(activation)
-    local y = activation
-    for i = 1, #net do
-      if net[i].type ~= "Dropout" then y = net[i](y) end
-    end
-    return y
-  end
-end
-
 --- Where the run's model looks in one image file.
 -- @param opts method "gradcam" (default) or "occlusion"; class (a class name; default: the predicted one); prepared as
 --   for predict; sanity (true: also how alike the maps of random heads are)
@@ -167,14 +156,14 @@ function Predictor:explain(path, opts)
         return luma.tensor(probabilities(self, y), "f32")
       end, x, { class = class, step = o.step })
     elseif o.method == "gradcam" then
-      map = explain.cam_of(activation, head_scores(self.net), class)
+      map = explain.cam_of(activation, head.scores(self.net), class)
     else
       error("explain: option method must be gradcam or occlusion, got " .. tostring(o.method), 0)
     end
     if o.sanity and o.method == "gradcam" then
       sanity = explain.sanity(map, function(seed)
         local other = head.build(self.input, #self.classes, self.config, 1000 + seed)
-        return (explain.cam_of(activation, head_scores(other), class))
+        return (explain.cam_of(activation, head.scores(other), class))
       end)
     end
     local outside, even = explain.outside_share(map)

@@ -12,7 +12,12 @@ local base = require "luma.experiment.base"
 local dataset = require "luma.experiment.dataset"
 local evaluate = require "luma.experiment.evaluate"
 local Features = require "luma.experiment.features"
+local grid = require "luma.experiment.grid"
 local head = require "luma.experiment.head"
+local heat = require "luma.experiment.heat"
+local judge = require "luma.experiment.judge"
+local looks = require "luma.experiment.looks"
+local nested = require "luma.experiment.nested"
 local plan = require "luma.experiment.plan"
 local settings = require "luma.experiment.options"
 local sheets = require "luma.experiment.sheets"
@@ -37,29 +42,63 @@ local function digest(config, index, network)
     scale = network.scale, version = luma._VERSION })
 end
 
+-- Class ids and probabilities of images that a head has not seen.
+local function unseen(job, net, numbers)
+  local x <close> = job.features:plain(numbers)
+  local truth = {}
+  for k, i in ipairs(numbers) do truth[k] = job.index:encoder():encode(job.index[i].class) end
+  return truth, head.probabilities(net, x)
+end
+
+-- Threshold and temperature of a fold: from its inner predictions where settings
+-- were chosen, else from its validation part.
+local function judge_of(job, fold, net, choice)
+  local config = job.config
+  if config.faithful or #fold.test == 0 then return nil end
+  local options = { classes = #job.index.classes, sensitivity = config.sensitivity,
+    positive = evaluate.positive(job.index.classes),
+    from = choice and "inner folds" or "validation part" }
+  local made
+  if choice then
+    made = judge.make(choice.truth, choice.p, options)
+  elseif #fold.val > 0 then
+    local truth, p = unseen(job, net, fold.val)
+    made = judge.make(truth, p, options)
+  end
+  if made then made.fold = fold.fold end
+  return made
+end
+
 -- Trains the head of one fold and predicts its test part; finished folds are
--- read back.  Returns predictions, history, the head's tensors.
+-- read back.  Returns { predictions, history, judge }, the head's tensors.
 local function one_fold(job, fold)
+  local choice = job.choices[fold.fold]
+  local config = grid.over(job.config, choice and choice.setting)
   local tensors, info = job.state:load("fold-" .. fold.fold)
   if tensors then
-    job.meter:add(job.config.epochs)
-    return info.predictions, info.history, tensors
+    job.meter:add(config.epochs)
+    return info, tensors
   end
-  local net, history = head.train { config = job.config, index = job.index, features = job.features, fold = fold.fold,
+  local net, history = head.train { config = config, index = job.index, features = job.features, fold = fold.fold,
     train = fold.train, val = fold.val, meter = job.meter,
     checkpoint = job.state:path("state", ("head-%d.safetensors"):format(fold.fold)) }
   local predictions = json.list {}
   if #fold.test > 0 then
-    local x <close> = job.features:plain(fold.test)
-    for k, p in ipairs(head.probabilities(net, x)) do
+    local _, rows = unseen(job, net, fold.test)
+    for k, p in ipairs(rows) do
       local row = job.index[fold.test[k]]
       predictions[k] = { file = row.name, path = row.path, patient = row.patient, fold = fold.fold, p = p,
         truth = job.index:encoder():encode(row.class), predicted = head.argmax(p) }
     end
   end
   for _, row in ipairs(history) do row.fold = fold.fold end
-  job.state:save("fold-" .. fold.fold, net:state(), { predictions = predictions, history = json.list(history) })
-  return predictions, history, net:state()
+  local judged = judge_of(job, fold, net, choice)
+  judge.apply(judged, predictions)
+  heat.add { config = config, features = job.features, shape = job.network.output_shape, net = net,
+    predictions = predictions, numbers = fold.test, classes = #job.index.classes }
+  info = { predictions = predictions, history = json.list(history), judge = judged }
+  job.state:save("fold-" .. fold.fold, net:state(), info)
+  return info, net:state()
 end
 
 -- ---- what is said and written ----
@@ -106,7 +145,11 @@ end
 -- metrics.json: the contract of the main job, and what the report needs besides.
 local function record(job, results)
   local config, numbers = job.config, results.numbers
+  local final = job.choices[0]
   local m = {
+    details = results.details, positive = evaluate.positive(job.index.classes), heat = results.heat,
+    looks = results.looks,
+    chosen = final and final.setting, tried = final and json.list(final.scores),
     classes = json.list(job.index.classes), accuracy = numbers.accuracy, f1 = numbers.f1, auc = numbers.auc,
     confusion = numbers.confusion, report = numbers.report, per_class = numbers.classes, n = numbers.n,
     warnings = numbers.warnings, traps = evaluate.traps(numbers, job.index:counts(), job.index.classes),
@@ -131,6 +174,12 @@ local function record(job, results)
         m.folds[k] = { fold = k, split = split_of(fold), accuracy = f.accuracy, f1 = f.f1, auc = f.auc,
           confusion = f.confusion }
         m.split.shared_patients = m.split.shared_patients + fold.shared_patients
+      end
+    end
+    for k, choice in pairs(job.choices) do
+      if m.folds[k] then
+        m.folds[k].chosen = choice.setting
+        m.folds[k].tried = json.list(choice.scores)
       end
     end
     m.pooled = { accuracy = m.accuracy, f1 = m.f1, auc = m.auc, confusion = m.confusion }
@@ -195,21 +244,51 @@ local function compute(job)
   end
 end
 
+-- Chooses the settings of every fold's head where there is a grid.
+local function choose(job)
+  job.choices = {}
+  if not job.config.grid then return end
+  job.where = "choosing settings"
+  local meter <close> = luma.progress("choosing", nested.work(job.config, job.folds), { unit = "trainings" })
+  job.meter = meter
+  for _, fold in ipairs(job.folds) do
+    local choice = nested.choose(job, fold)
+    job.choices[fold.fold] = choice
+    job.say(("  %s: %s (log loss %.3f, %d inner folds, %d combinations)"):format(
+      fold.fold > 0 and "fold " .. fold.fold or "the kept head", grid.words(choice.setting),
+      choice.scores[choice.chosen].log_loss, job.config.inner, #job.config.grid))
+  end
+  meter:done()
+  job.where = "training"
+end
+
 local function train(job)
   job.where, job.learning = "training", true
-  local started = uv.hrtime()
-  local results = { predictions = {}, history = {}, by_fold = {} }
-  local meter <close> = luma.progress("training", job.config.epochs * #job.folds, { unit = "epochs" })
+  local started, config = uv.hrtime(), job.config
+  local results = { predictions = {}, history = {}, by_fold = {}, judges = {} }
+  choose(job)
+  local epochs = 0
+  for _, fold in ipairs(job.folds) do
+    local choice = job.choices[fold.fold]
+    epochs = epochs + grid.over(config, choice and choice.setting).epochs
+  end
+  local meter <close> = luma.progress("training", epochs, { unit = "epochs" })
   job.meter = meter
   for k, fold in ipairs(job.folds) do
-    local predictions, history, net = one_fold(job, fold)
+    local info, net = one_fold(job, fold)
+    local predictions = info.predictions
     table.move(predictions, 1, #predictions, #results.predictions + 1, results.predictions)
-    table.move(history, 1, #history, #results.history + 1, results.history)
+    table.move(info.history, 1, #info.history, #results.history + 1, results.history)
+    results.judges[#results.judges + 1] = info.judge
     if #predictions > 0 then results.by_fold[k] = evaluate.numbers(predictions, job.index.classes) end
     results.net = net
   end
   meter:done()
   results.numbers = evaluate.numbers(results.predictions, job.index.classes)
+  results.details = evaluate.details(results.predictions, job.index.classes, { seed = config.seed,
+    prevalence = config.prevalence, judges = results.judges })
+  results.heat = heat.summary(results.predictions, job.index.classes, config.seed,
+    job.network.output_shape)
   job.seconds.train = seconds_since(started)
   return results
 end
@@ -222,6 +301,12 @@ local function leave(job, results)
   if not ok then error(message, 0) end
   artefacts.write_history(state, results.history)
   artefacts.write_predictions(state, results.predictions, job.index.classes)
+  artefacts.write_maps(state, heat.maps(results.predictions))
+  local tested = {}
+  for _, fold in ipairs(job.folds) do
+    for _, i in ipairs(fold.test) do tested[#tested + 1] = job.index[i] end
+  end
+  results.looks = looks.note(state, looks.digest(tested))
   local m = record(job, results)
   m.audit = audit.score(job, results.predictions)
   m.sheets = sheets.write(state, job.index)

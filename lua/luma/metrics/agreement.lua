@@ -22,38 +22,41 @@ local function margins(rows)
   return truth, said, hits, total
 end
 
+--- of_confusion(rows) -> { accuracy, balanced_accuracy, mcc, kappa } of a
+-- confusion matrix (rows: the truth); what each is stands at the function of
+-- that name.
+function agreement.of_confusion(rows)
+  local truth, said, hits, total = margins(rows)
+  local recalls, classes, joint, tt, ss, expected = 0.0, 0, 0, 0, 0, 0.0
+  for i = 1, #rows do
+    if truth[i] > 0 then recalls, classes = recalls + rows[i][i] / truth[i], classes + 1 end
+    joint, tt, ss = joint + truth[i] * said[i], tt + truth[i] ^ 2, ss + said[i] ^ 2
+    expected = expected + truth[i] * said[i] / total
+  end
+  local below = math.sqrt((total ^ 2 - tt) * (total ^ 2 - ss))
+  return {
+    accuracy = hits / total, balanced_accuracy = recalls / classes,
+    mcc = below == 0 and 0.0 or (hits * total - joint) / below, kappa = (hits - expected) / (total - expected),
+  }
+end
+
 --- balanced_accuracy(y_true, y_pred) -> number: the mean recall of the classes
 -- that occur (scikit-learn's balanced_accuracy_score).
 function agreement.balanced_accuracy(y_true, y_pred)
-  local rows = count.confusion_matrix(y_true, y_pred)
-  local truth = margins(rows)
-  local sum, classes = 0, 0
-  for i = 1, #rows do
-    if truth[i] > 0 then sum, classes = sum + rows[i][i] / truth[i], classes + 1 end
-  end
-  return sum / classes
+  return agreement.of_confusion((count.confusion_matrix(y_true, y_pred))).balanced_accuracy
 end
 
 --- matthews_corrcoef(y_true, y_pred) -> number in -1..1: the correlation of
 -- truth and prediction for any number of classes (Gorodkin 2004); 0 when one of
 -- them is constant, as scikit-learn has it.
 function agreement.matthews_corrcoef(y_true, y_pred)
-  local truth, said, hits, total = margins((count.confusion_matrix(y_true, y_pred)))
-  local joint, tt, ss = 0, 0, 0
-  for i = 1, #truth do
-    joint, tt, ss = joint + truth[i] * said[i], tt + truth[i] ^ 2, ss + said[i] ^ 2
-  end
-  local below = math.sqrt((total ^ 2 - tt) * (total ^ 2 - ss))
-  return below == 0 and 0.0 or (hits * total - joint) / below
+  return agreement.of_confusion((count.confusion_matrix(y_true, y_pred))).mcc
 end
 
 --- cohen_kappa(y_true, y_pred) -> number: agreement beyond chance; NaN when
 -- chance alone would agree always.
 function agreement.cohen_kappa(y_true, y_pred)
-  local truth, said, hits, total = margins((count.confusion_matrix(y_true, y_pred)))
-  local expected = 0
-  for i = 1, #truth do expected = expected + truth[i] * said[i] / total end
-  return (hits - expected) / (total - expected)
+  return agreement.of_confusion((count.confusion_matrix(y_true, y_pred))).kappa
 end
 
 --- diagnostic(y_true, y_pred, {positive=, prevalence=, level=0.95}) -> table

@@ -2,6 +2,8 @@
 
 local luma = require "luma"
 local figures = require "luma.experiment.figures"
+local grid = require "luma.experiment.grid"
+local science = require "luma.report.science"
 local files, report, text = luma.files, luma.report, luma.text
 local html = report.html
 
@@ -86,7 +88,7 @@ local function trained_words(config)
 end
 
 local function done(run)
-  local m, c = run.metrics, run.config
+  local m, c = run.metrics, grid.over(run.config, run.metrics.chosen)
   local rows = {
     { "base", ("%s, %s; weights %s%s"):format(m.base, trained_words(c), m.weights,
       m.weights_md5 and " (MD5 " .. m.weights_md5 .. ")" or "") },
@@ -98,7 +100,7 @@ local function done(run)
       or "fresh views every epoch", c.augment.compat) },
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
       (m.head_width or m.features.width) * #run.classes + #run.classes) },
-    { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(m.rate or c.rate or 0 / 0,
+    { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(c.rate or m.rate or 0 / 0,
       c.schedule == "cosine" and " falling to 0 along a cosine" or "", c.batch, text.plural(c.epochs, "epoch"),
       c.normalise and "; features divided by their root mean square on the training part" or "") },
     { "mode", m.faithful and "faithful: the article's choices, its mistakes included" or "fixed: the article's "
@@ -132,9 +134,9 @@ local function results(run)
   end
   local body = html.table({ { "accuracy of" }, { "value", numeric = true }, { "95 % interval", numeric = true },
     { "AUC", numeric = true } }, compare)
-    .. html.p("Intervals: Wilson for proportions, DeLong for the area. They treat images as independent; several "
-      .. "images of one patient make them a little too narrow. The published figures are shown for comparison, not as "
-      .. "a target: with 39 test images, two runs of the same code differ by more than that.", "soft")
+    .. html.p("Intervals of proportions: Wilson's, which take images as independent; several images of one patient "
+      .. "make them a little too narrow. The published figures are shown for comparison, not as a target: with 39 test "
+      .. "images, two runs of the same code differ by more than that.", "soft")
     .. html.table({ { "class" }, { "precision", numeric = true }, { "recall", numeric = true },
       { "95 % interval", numeric = true }, { "F1", numeric = true }, { "images", numeric = true } }, classes)
     .. "<h3>Confusion</h3>" .. html.matrix(m.confusion, run.classes)
@@ -150,8 +152,18 @@ local function results(run)
       numeric = true }, { "AUC", numeric = true } }, rows)
     folds = "\n" .. lines(rows) .. "\n"
   end
+  local more = ""
+  for _, part in ipairs { "looks", "choice", "figures", "diagnostic", "judged" } do
+    local page, rows = science[part](m)
+    local title = ({ figures = "<h3>More figures</h3>", diagnostic = "<h3>For one person</h3>",
+      judged = "<h3>Threshold and calibration</h3>" })[part]
+    if page and page ~= "" then
+      body = body .. (title or "") .. page
+      if #rows > 0 then more = more .. "\n" .. lines(rows) .. "\n" end
+    end
+  end
   return { title = "Results", id = "results", html = body,
-    text = m.report .. "\n" .. lines(plain) .. "\n" .. folds .. "\n" .. lines {
+    text = m.report .. "\n" .. lines(plain) .. "\n" .. folds .. more .. "\n" .. lines {
       { "accuracy of", "value", "95 % interval" }, compare[1], compare[2], compare[3] } }
 end
 
@@ -213,20 +225,32 @@ local function mistakes(run)
     if a.p[a.predicted] ~= b.p[b.predicted] then return a.p[a.predicted] > b.p[b.predicted] end
     return a.file < b.file
   end)
-  local list, plain = {}, { { "file", "is", "called", "with" } }
+  local list, plain, maps = {}, { { "file", "is", "called", "with" } }, nil
   for k, one in ipairs(wrong) do
     local p = ("%.3f"):format(one.p[one.predicted])
     plain[#plain + 1] = { text.printable(one.file, 70), run.classes[one.truth], run.classes[one.predicted], p }
     if k <= MISTAKES then
-      list[k] = html.figure(thumbnail(one.path, one.file) or "", ("is %s, called so with %s. %s"):format(
-        run.classes[one.truth], p, text.printable(one.file, 60)), run.classes[one.predicted] .. ":")
+      local pair = one.map and science.pair(one.path, one.map)
+      local outside = one.outside and ("Heat outside the lungs: %.2f. "):format(one.outside) or ""
+      maps = maps or pair ~= nil
+      list[k] = html.figure(pair and html.image(pair, one.file .. ", and where the model looked")
+        or thumbnail(one.path, one.file) or "", ("is %s, called so with %s. %s%s"):format(run.classes[one.truth], p,
+        outside, text.printable(one.file, 60)), run.classes[one.predicted] .. ":")
     end
   end
   local words = #wrong == 0 and ("None in %d images."):format(run.metrics.n)
     or ("%d of %d tested images, the most confident first%s."):format(#wrong, run.metrics.n,
       #wrong > MISTAKES and (", %d shown"):format(MISTAKES) or "")
-  return { title = "Mistakes", id = "mistakes", html = html.p(words) .. html.group("gallery", list),
+  return { title = "Mistakes", id = "mistakes", html = html.p(words) .. html.group(maps and "pairs" or "gallery", list),
     text = words .. (#wrong > 0 and "\n" .. lines(plain) or "") }
+end
+
+local function looking(run)
+  local section = science.looking(run)
+  if not section then return nil end
+  section.text = section.text .. "\n" .. lines(section.rows) .. "\n" .. section.after
+  section.rows, section.after = nil, nil
+  return section
 end
 
 local function sheets(run)
@@ -243,7 +267,7 @@ end
 --- The sections of a run (see experiment.artefacts.read): a list for report:section.
 function run_report.sections(run)
   local list = {}
-  for _, make in ipairs { question, data, done, results, shortcuts, curves, mistakes, sheets } do
+  for _, make in ipairs { question, data, done, results, shortcuts, curves, mistakes, looking, sheets } do
     local section = make(run)
     if section then list[#list + 1] = section end
   end

@@ -14,6 +14,7 @@ h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; padding-bottom: .25rem; border-
 h3 { font-size: 1.02rem; margin: 1.4rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 a { color: var(--accent); }
+.small { font-size: .86rem; }
 .sub, figcaption, .soft { color: var(--soft); }
 .note { background: var(--warn-back); color: var(--warn-ink); border-radius: .5rem; padding: .6rem .9rem;
   margin: .8rem 0; }
@@ -38,11 +39,15 @@ figcaption { font-size: .86rem; margin-top: .3rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.2rem;
   margin: 1rem 0; align-items: start; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .9rem; margin: 1rem 0; }
-.gallery figcaption b { color: var(--bad); }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem;
+  margin: 1rem 0; }
+.gallery figcaption b, .pairs figcaption b { color: var(--bad); }
 nav { font-size: .92rem; margin: .8rem 0; }
 nav a { margin-right: .9rem; white-space: nowrap; text-decoration: none; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; }
-@media (max-width: 30rem) { body { padding: .6rem .8rem 3rem; } th, td { padding: .3rem .45rem; }
+@media (max-width: 30rem) { body { padding: .6rem .8rem 3rem; } th, td { padding: .3rem .4rem; }
+  table { font-size: .86rem; } td.n, th.n { white-space: normal; overflow-wrap: normal; }
+  td:first-child { min-width: 4.2rem; }
   .tile b { font-size: 1.4rem; } .gallery { grid-template-columns: repeat(2, 1fr); } }
 @media print { :root { --back: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --accent: #000;
   --warn-back: #fff; --warn-ink: #000; --bad: #000; --shade: 120, 120, 120; }
