@@ -87,7 +87,7 @@ function science.judged(m)
   for i, one in ipairs(list) do
     least = math.min(least, one.n)
     rows[i] = { one.fold > 0 and ("fold %d"):format(one.fold) or "the split", one.n,
-      one.threshold and ("%.3f"):format(one.threshold) or "", ("%.2f"):format(one.temperature) }
+      ("%.2f"):format(one.temperature), one.threshold and ("%.3f"):format(one.threshold) or nil }
   end
   local words = ("Chosen on images that are not in the test part (%s), then kept. "):format(list[1].from)
   if j.threshold then
@@ -106,10 +106,10 @@ function science.judged(m)
     after[#after + 1] = { "log loss at the temperature", interval(j.tempered.log_loss) }
     after[#after + 1] = { "calibration error at the temperature", interval(j.tempered.ece) }
   end
-  local few = least >= science.enough and "" or html.note(("Chosen on %d images: hardly more than a guess. With a grid "
-    .. "the inner folds choose, on the whole training part."):format(least))
+  local few = least >= science.enough and "" or html.note(("Chosen on %d images: hardly more than a guess.%s"):format(
+    least, m.tried and "" or " With a grid the inner folds choose, on the whole training part."))
   return html.p(words) .. few .. html.table({ { "" }, { "chosen on images", numeric = true },
-    { "threshold", numeric = true }, { "temperature", numeric = true } }, rows)
+    { "temperature", numeric = true }, j.threshold and { "threshold", numeric = true } or nil }, rows)
     .. html.table({ { "on the test images" }, { "value (95 % interval)", numeric = true } }, after), after
 end
 
