@@ -178,13 +178,13 @@ local function parts_of(index)
   return any and out or nil
 end
 
---- Audits an index.  opts: folds (5), seed (0), sample (2000: of more images so
+--- Audits an index.  opts: folds (5), seed (0), sample (1000: of more images so
 -- many are asked about shortcuts; everything else looks at all), meter (function(what, total) -> an
 -- object with add(n) and done(), luma.progress by default), part_of (row -> part;
 -- row.part by default).
 -- Returns the result | nil, message, code.
 function audit.run(index, opts)
-  local o = options.check("audit.run", opts, { folds = 5, seed = 0, sample = 2000,
+  local o = options.check("audit.run", opts, { folds = 5, seed = 0, sample = 1000,
     meter = luma.progress, part_of = options.optional })
   options.integer("audit.run", "sample", o.sample, 10)
   options.integer("audit.run", "folds", o.folds, 2, 100)

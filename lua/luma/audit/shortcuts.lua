@@ -40,13 +40,16 @@ function shortcuts.score(labels, proba, groups)
   return { auc = auc, accuracy = interval.wilson(right, #labels) }
 end
 
---- The learners each family is put to: {name=, make=function(classes, seed) -> maker}.
+--- The learners each family is put to: {name=, make=function(classes, seed, rows) -> maker}.
 shortcuts.learners = {
   { name = "logistic regression", make = function(classes)
     return function() return learn.Logistic { classes = classes, c = 0.1 } end
   end },
-  { name = "random forest", make = function(classes, seed)
-    return function() return learn.Forest { classes = classes, trees = 100, min_leaf = 2, seed = seed } end
+  { name = "random forest", make = function(classes, seed, rows)
+    return function() -- of many rows, fewer and blunter trees say the same
+      return learn.Forest { classes = classes, trees = rows > 500 and 50 or 100, min_leaf = math.max(2, rows // 100),
+        seed = seed }
+    end
   end },
 }
 
@@ -84,7 +87,7 @@ function shortcuts.evaluate(family, rows, setting)
   local y <close> = luma.tensor(setting.labels, "i32")
   local best
   for _, learner in ipairs(shortcuts.learners) do
-    local proba = learn.cross_predict(learner.make(setting.classes, setting.seed), x, y, setting.folds)
+    local proba = learn.cross_predict(learner.make(setting.classes, setting.seed, #rows), x, y, setting.folds)
     local s = shortcuts.score(setting.labels, proba, setting.groups)
     s.model = learner.name
     if not best or s.auc.value > best.auc.value then best = s end

@@ -9,7 +9,7 @@ local WIDTH = 110
 -- Wraps a sentence to the terminal, further lines indented.
 local function wrapped(out, lead, sentence)
   local line, blank = lead, (" "):rep(text.len(lead))
-  for word in sentence:gmatch "%S+" do
+  for word in text.printable(sentence, 4000):gmatch "%S+" do -- names come from files: no control bytes
     if text.len(line) + text.len(word) + 1 > WIDTH and line ~= lead and line ~= blank then
       out[#out + 1] = line
       line = blank

@@ -33,7 +33,7 @@ return {
     p:option("--folds", "Folds of the shortcuts; patients and copies stay together."):argname("K"):default("5")
       :convert(whole("folds", 2, 100))
     p:option("--sample", "Of more images than this, so many are asked about shortcuts; copies, bars, leaks and files "
-      .. "are counted on all."):argname("N"):default("2000"):convert(whole("sample", 10, 1 << 31))
+      .. "are counted on all."):argname("N"):default("1000"):convert(whole("sample", 10, 1 << 31))
     p:option("--seed", "Everything random follows from it."):argname("N"):default("0")
       :convert(whole("seed", 0, math.maxinteger))
     p:option("--threads", "Threads to use; changes no number."):argname("N"):convert(whole("threads", 1, 64))

@@ -141,7 +141,7 @@ function beside.score(job, predictions)
       local x <close> = luma.tensor(seen.tables[family.name], "f32")
       local best
       for _, learner in ipairs(shortcuts.learners) do
-        local all, p = predict(learner.make(#index.classes, job.config.seed), x, y, job.folds, seen.at), {}
+        local all, p = predict(learner.make(#index.classes, job.config.seed, #y), x, y, job.folds, seen.at), {}
         for k, at in ipairs(tested) do p[k] = all[at] end
         local s = shortcuts.score(labels, p, groups)
         if s.auc.value == s.auc.value and (not best or s.auc.value > best.auc.value) then
