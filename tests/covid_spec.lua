@@ -175,6 +175,45 @@ describe("luma covid #slow", function()
     assert.equal(24, m.folds[1].split.test + m.folds[2].split.test)
   end)
 
+  it("writes the report of a run that ended between its numbers and its report", function()
+    local report = require "luma.report.run"
+    local write = report.write
+    report.write = function() error("the disk is full", 0) end
+    local ok, message = pcall(run.start, on_phantoms "late", quiet)
+    assert.is_false(ok)
+    assert.equal(("the disk is full (the training is kept: luma resume %s)"):format(at "late"), message)
+    report.write = function() system.interrupt_set() error(luma.core.interrupt, 0) end
+    assert.equal(130, run.resume(at "late", quiet))
+    report.write = write
+    assert.is_true(files.exists(at("late", "metrics.json")))
+    assert.is_false(files.exists(at("late", "report.html")))
+    assert.equal(0, run.resume(at "late", quiet))
+    assert.is_true(files.exists(at("late", "report.html")))
+    assert.is_false(files.exists(at("late", "state")))
+    assert.equal(read("again", "predictions.csv"), read("late", "predictions.csv"))
+    -- killed while the state was being removed
+    assert(files.mkdir_p(at("late", "state")))
+    assert(files.write_atomic(at("late", "state", "fold-0.safetensors"), "left"))
+    assert.equal(0, run.resume(at "late", quiet))
+    assert.is_false(files.exists(at("late", "state")))
+  end)
+
+  it("keeps features from time to time, for a run that is killed outright", function()
+    local Features = require "luma.experiment.features"
+    local every, save, kept = Features.keep_every, Features.save, 0
+    Features.keep_every = 0
+    Features.save = function(self, state)
+      save(self, state)
+      kept = kept + 1
+      assert(files.exists(state:path("state", "features.safetensors")))
+    end
+    local code = run.start(on_phantoms "often", quiet)
+    Features.keep_every, Features.save = every, save
+    assert.equal(0, code)
+    assert.is_true(kept >= 5, kept)
+    assert.equal(read("again", "predictions.csv"), read("often", "predictions.csv"))
+  end)
+
   it("refuses to go on with other inputs", function()
     assert.equal(130, run.start(on_phantoms("changed"), function(line)
       if line:match "^base " then system.interrupt_set() end

@@ -351,10 +351,16 @@ static const char *looks_like(const uint8_t *first) {
       {"\x80\2", "a pickle, which is a program and is not run", 2},
       {"version ", "a Git LFS pointer: the file itself was not fetched", 8},
       {"<!DOCTYP", "an HTML page", 8},
-      {"<html", "an HTML page", 5}};
+      {"<html", "an HTML page", 5},
+      {"\x89PNG", "a PNG image", 4},
+      {"\xff\xd8\xff", "a JPEG image", 3}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
     if (memcmp(first, table[i].magic, table[i].n) == 0) return table[i].what;
-  return NULL;
+  for (size_t i = 0; i < 8; i++)
+    if ((first[i] < 32 && first[i] != '\t' && first[i] != '\n' && first[i] != '\r') ||
+        first[i] > 126)
+      return NULL;
+  return "text"; /* as a length, eight printable characters are petabytes */
 }
 
 bool lm_st_header_length(const uint8_t *bytes, int64_t have, int64_t file_bytes, int64_t *n,

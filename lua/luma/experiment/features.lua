@@ -17,6 +17,10 @@ Features.__index = Features
 
 local BATCH = require("luma.experiment.base").batch
 
+--- Nanoseconds of computing after which the features are kept, so that a run that
+-- is killed outright loses no more.
+Features.keep_every = 60e9
+
 -- Options of the loader for one pass over the images.
 local function loading(self, view)
   local input = self.base.input
@@ -77,6 +81,7 @@ function Features:compute(state)
   local meter <close> = progress("features", self.total, { unit = "views" })
   meter:add(self.done)
   local started = uv.hrtime()
+  local kept_at = started
   for _, pass in ipairs(self.passes) do
     local last = pass.first + #pass.part - 1
     if self.done < last then
@@ -89,6 +94,10 @@ function Features:compute(state)
           self.x:narrow(1, at, n):copy_(rows)
           self.done, self.computed = at + n - 1, self.computed + n
           meter:add(n)
+          if uv.hrtime() - kept_at > Features.keep_every then
+            self:save(state)
+            kept_at = uv.hrtime()
+          end
         else
           x:close()
         end
@@ -101,7 +110,7 @@ function Features:compute(state)
   return self
 end
 
---- Keeps what is computed so far for the continuation of an interrupted run.
+--- Keeps what is computed so far for the continuation of an interrupted or killed run.
 function Features:save(state)
   if self.done == 0 or self.saved == self.done then return end
   local x <close> = self.x:narrow(1, 1, self.done)

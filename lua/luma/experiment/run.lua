@@ -294,7 +294,7 @@ local function train(job)
 end
 
 local function leave(job, results)
-  job.where = "writing the report"
+  job.where, job.leaving = "writing the report", true
   local state = job.state
   local ok, message = store.save(state:path "head.safetensors", results.net, { base = job.config.base,
     scale = job.network.scale, classes = json.encode(job.index.classes), version = luma._VERSION })
@@ -345,6 +345,9 @@ local function execute(job)
   end
   if result ~= luma.core.interrupt then
     if not job.learning then job.state:abandon() end -- the fault is in what was given: mend it and start anew
+    if job.leaving and type(result) == "string" then -- a full disk, as a rule
+      result = ("%s (the training is kept: luma resume %s)"):format(result, files.show(job.state.dir))
+    end
     error(result, 0)
   end
   system.interrupt_clear()
@@ -383,6 +386,7 @@ end
 function run.resume(dir, say, threads)
   local state <close> = State.open(dir)
   if state:finished() then
+    state:finish() -- what a run that was killed while tidying up has left
     say(files.show(dir) .. ": this run has ended; luma report makes its report again")
     return 0
   end

@@ -114,13 +114,15 @@ function State:load(name)
   return tensors, must(json.decode(metadata.info))
 end
 
---- Whether the run has ended (its metrics are written).
+--- Whether the run has ended: its metrics are written, and so was what comes after them,
+-- for the digest goes last.
 function State:finished()
-  return files.exists(self:path "metrics.json")
+  return files.exists(self:path "metrics.json") and not files.exists(self:path("state", "digest"))
 end
 
 local function remove_state(self)
   local dir = self:path "state"
+  files.remove(files.join(dir, "digest")) -- first: without it the run counts as ended
   for _, name in ipairs(files.list(dir, true) or {}) do files.remove(files.join(dir, name)) end
   uv.fs_rmdir(dir)
 end

@@ -165,7 +165,10 @@ function weights.load(model, path, opts)
     info.md5 = message
   end
   local tensors, metadata, what = store.load(source, { finite = opts.finite })
-  if not tensors then return nil, metadata, what end
+  if not tensors then -- either format would have done: name both
+    return nil, format == "safetensors" and metadata:gsub("not safetensors", "neither Keras HDF5 nor safetensors", 1)
+      or metadata, what
+  end
   info.metadata = metadata
   local first_release = false
   if model.architecture == "resnet50" then
