@@ -20,9 +20,10 @@ local function article(name, change)
   local rng = luma.rng(3)
   local contents, covid, normal = {}, { ",filename,finding" }, { ",Unnamed: 0,filename,finding" }
   for i = 1, 4 do
-    local x <close> = luma.rand({ 24, 24, 3 }, { rng = rng }):mul(255):to "u8"
-    local jpeg = image.encode(x, "jpeg")
-    contents[("covid_adjusted/c%d.jpg"):format(i)], contents[("normal_dataset/n%d.jpg"):format(i)] = jpeg, jpeg
+    for _, path in ipairs { "covid_adjusted/c%d.jpg", "normal_dataset/n%d.jpg" } do
+      local x <close> = luma.rand({ 24, 24, 3 }, { rng = rng }):mul(255):to "u8" -- no two alike
+      contents[path:format(i)] = image.encode(x, "jpeg")
+    end
     covid[i + 1] = ("%d,c%d.jpg,COVID-19"):format(i - 1, i)
     normal[i + 1] = ("%d,%d,n%d.jpg,Normal"):format(i - 1, i - 1, i)
   end
