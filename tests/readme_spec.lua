@@ -91,6 +91,18 @@ describe("README.md", function()
     end
   end
 
+  it("points to a manual that has every op and well-formed blocks", function()
+    local pipe = assert(io.popen(("LUMA_BUILD='%s' scripts/luma manual"):format(built)))
+    local manual, fences = pipe:read "a", 0
+    pipe:close()
+    for _, op in ipairs(luma.core.oplist) do
+      assert.truthy(manual:find("**`" .. op.name .. "`**", 1, true), op.name)
+      assert.truthy(op.doc:match "^%u.*%.$", op.name .. ": a sentence")
+    end
+    for _ in manual:gmatch "\n *```" do fences = fences + 1 end
+    assert.equal(0, fences % 2)
+  end)
+
   it("names every command, and every variable the code reads", function()
     for _, command in ipairs(require("luma.cli.commands").list()) do
       assert.truthy(readme:find(command.name, 1, true), command.name)
