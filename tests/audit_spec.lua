@@ -84,7 +84,7 @@ describe("copies", function()
       local seen = {}
       for k, pair in ipairs(result.duplicates) do
         seen[k] = ("%s %s %s %s"):format(pair.kind, pair.a, pair.b, pair.same_class)
-        assert.is_true(pair.correlation >= 0.98)
+        assert.is_true(pair.correlation >= 0.99)
         assert.is_false(pair.same_patient)
       end
       table.sort(seen)

@@ -14,7 +14,7 @@ local duplicates = {}
 -- versions from which it is compared at full size; the correlation there from
 -- which it counts as a near duplicate; copies of one image that are all named
 -- against each other (of more, each is named against the first).
-duplicates.bits, duplicates.small, duplicates.threshold, duplicates.all = 10, 0.96, 0.98, 6
+duplicates.bits, duplicates.small, duplicates.threshold, duplicates.all = 10, 0.97, 0.99, 6
 
 local function gray(path)
   local x = luma.image.load(path, { mode = "gray", strict = false })
@@ -77,7 +77,7 @@ end
 
 --- Finds duplicate images of an index, given the facts of its images
 -- (audit.reader): exact ones have the same gray pixels, near ones correlate at
--- full size.  opts: bits (10), small (0.96), threshold (0.98).
+-- full size.  opts: bits (10), small (0.97), threshold (0.99).
 -- Returns a list of {a=, b=, kind="exact"|"near", correlation=, same_class=,
 -- same_patient=, i=, j=}: a and b are names, i < j row numbers, exact first, then
 -- by correlation.
