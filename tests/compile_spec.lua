@@ -83,6 +83,8 @@ describe("compile", function()
       seen[#seen + 1] = s.op .. (s.relu and "+relu" or "") .. (s.pooled and "+pool" or "")
     end
     assert.same({ "conv+relu", "conv+relu+pool", "conv+relu", "conv+relu+pool", "conv", "conv+relu", "max_pool" }, seen)
+    local plain = luma.info().isa == "plain"
+    assert.equal(plain and "gemm" or "direct", steps[1].algorithm)
     assert.is_true(bytes > 0)
     assert.matches("^Compiled%(64x64x3, 7 steps%)", tostring(fast))
   end)

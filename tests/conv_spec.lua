@@ -52,6 +52,17 @@ describe("conv2d", function()
       message(luma.conv2d_grad_input, luma.zeros(2, 5, 4, 6), w, { height = 9, width = 8 }))
   end)
 
+  it("counts its arguments as the caller does", function()
+    local wrong = { strides = 2 }
+    assert.matches("bad argument #3 to 'conv2d'", message(luma.conv2d, x, w, wrong), 1, true)
+    assert.matches("bad argument #4 to 'conv2d'", message(luma.conv2d, x, w, nil, wrong), 1, true)
+    assert.matches("bad argument #4 to 'conv2d'", message(luma.conv2d, x, w, luma.zeros(6), wrong), 1, true)
+    assert.matches("bad argument #3 to 'conv2d'", message(luma.conv2d, x, w, { stride = 0 }), 1, true)
+    assert.matches("bad argument #3 to 'conv2d'", message(luma.conv2d, x, w, { pad = { 1 } }), 1, true)
+    assert.matches("bad argument #3", message(luma.ref.conv2d, x, w, wrong), 1, true)
+    assert.matches("bad argument #3", message(luma.conv2d, x, w, {}, {}), 1, true)
+  end)
+
   it("tells which algorithm it takes", function()
     local info = luma.conv_info()
     assert.is_true(#info > 0)

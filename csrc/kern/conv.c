@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cpu.h"
 #include "core/pool.h"
 #include "kern/conv_direct.h"
 #include "kern/conv_gemm.h"
@@ -47,7 +48,8 @@ static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
     case LM_CONV_WINOGRAD4: return winograd && (pass != LM_CONV_GRAD_INPUT || turnable);
     case LM_CONV_WINOGRAD6:
       return winograd && (pass == LM_CONV_FORWARD || (pass == LM_CONV_GRAD_INPUT && turnable));
-    case LM_CONV_DIRECT: return pass == LM_CONV_FORWARD && lm_conv_direct_applies(p);
+    case LM_CONV_DIRECT:
+      return pass == LM_CONV_FORWARD && (lm_conv_direct_depthwise(p) || lm_conv_direct_shallow(p));
   }
   return false;
 }
@@ -61,13 +63,20 @@ static bool has_channels(const lm_conv2d *p) {
 static bool is_large(const lm_conv2d *p) {
   return has_channels(p) && lm_min64(p->oh, p->ow) >= 192;
 }
+static bool has_few_inputs(const lm_conv2d *p) {
+  return lm_cpu_isa() != LM_ISA_PLAIN && p->c <= 8 && p->k >= 8;
+}
 static bool always(const lm_conv2d *p) {
   (void)p;
   return true;
 }
 
 const lm_conv_rule lm_conv_rules[] = {
-    {"depthwise, forward", LM_CONV_DIRECT, "too little work a byte for products", always},
+    {"depthwise, forward", LM_CONV_DIRECT, "too little work a byte for products",
+     lm_conv_direct_depthwise},
+    {"up to 8 input channels, 8 output channels or more, kernel up to 11x11, stride up to 4, "
+     "with AVX2 or AVX-512, forward",
+     LM_CONV_DIRECT, "summed in registers; im2col would write more than it reads", has_few_inputs},
     {"3x3 stride 1, 16 channels or more, 192 outputs a side or more; not the weight gradient",
      LM_CONV_WINOGRAD6, "a fifth of the multiplications", is_large},
     {"3x3 stride 1, 16 channels or more; every gradient", LM_CONV_WINOGRAD4,
@@ -182,7 +191,7 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
 }
 
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
-  if (p->algo[pass] == LM_CONV_DIRECT) return 0;
+  if (p->algo[pass] == LM_CONV_DIRECT) return lm_conv_direct_scratch(p);
   if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
   const lm_winograd g = pass == LM_CONV_GRAD_INPUT ? gradient_winograd(p) : lm_conv2d_winograd(p);
   if (pass == LM_CONV_GRAD_WEIGHT) return lm_winograd_grad_scratch(&g);
@@ -193,7 +202,7 @@ int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
 
 bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
                    void *scratch, float *y) {
-  if (p->algo[LM_CONV_FORWARD] == LM_CONV_DIRECT) return lm_conv_direct_fwd(p, x, w, b, y);
+  if (p->algo[LM_CONV_FORWARD] == LM_CONV_DIRECT) return lm_conv_direct_fwd(p, x, w, b, scratch, y);
   if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
   const lm_winograd g = lm_conv2d_winograd(p);
   float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k);

@@ -10,7 +10,7 @@
  * algorithms:
  *   gemm      im2col blocks times the kernel matrix; 1x1 without im2col
  *   winograd  3x3, stride 1, undilated, ungrouped (conv_winograd.c)
- *   direct    depthwise, forward (conv_direct.c)
+ *   direct    depthwise, or few input channels; forward (conv_direct.c)
  * Results do not depend on the number of threads, bit for bit. */
 #ifndef LM_CONV_H
 #define LM_CONV_H

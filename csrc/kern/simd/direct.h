@@ -1,0 +1,28 @@
+/* direct.h: what one instruction set offers to conv_direct.c for convolutions
+ * with few input channels. */
+#ifndef LM_SIMD_DIRECT_H
+#define LM_SIMD_DIRECT_H
+
+#include <stdint.h>
+
+enum { LM_DIRECT_MAXPIXELS = 14, LM_DIRECT_MAXPANEL = 32 };
+
+typedef struct {
+  int pixels; /* output pixels the kernel holds in registers: 14 or 6 */
+  int panel;  /* output channels: two vectors */
+  /* [out] y: `pixels` neighbouring outputs of one panel, ys floats apart:
+   * max(floor, b + sum over i < rows, t < run of
+   *                    strip[i*rs + pixel*ps + t] * w[i*run + t]).
+   * strip holds the input rows under the kernel with their padding, so that the
+   * run = kw*c inputs of a kernel row lie side by side; w is
+   * [rows*run][panel], b [panel]. */
+  void (*tile)(const float *strip, int64_t rs, int64_t ps, int64_t rows, int64_t run,
+               const float *w, const float *b, float floor, float *y, int64_t ys);
+} lm_direct_kernels;
+
+extern const lm_direct_kernels lm_direct_plain;
+#if defined(__x86_64__)
+extern const lm_direct_kernels lm_direct_avx2, lm_direct_avx512;
+#endif
+
+#endif

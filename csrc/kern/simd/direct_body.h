@@ -1,0 +1,46 @@
+/* direct_body.h: the function of lm_direct_kernels for the instruction set at
+ * hand.  Included once by each of simd/direct_{avx512,avx2,plain}.c, which sets
+ * PIXELS.  PIXELS x 2 accumulators stay in registers; every input is loaded to
+ * all lanes and meets two vectors of output channels. */
+#include "kern/simd/direct.h"
+#include "kern/simd/vec.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+INLINE void tile_of(const float *strip, int64_t rs, int64_t ps, int64_t rows, int64_t run,
+                    const float *w, const float *b, float floor, float *y, int64_t ys) {
+  vec sum[PIXELS][2];
+  UNROLL for (int p = 0; p < PIXELS; p++) {
+    sum[p][0] = vec_set(0);
+    sum[p][1] = vec_set(0);
+  }
+  for (int64_t i = 0; i < rows; i++, strip += rs)
+    for (int64_t t = 0; t < run; t++, w += 2 * LANES) {
+      const vec w0 = vec_load(w), w1 = vec_load(w + LANES);
+      UNROLL for (int p = 0; p < PIXELS; p++) {
+        const vec x = vec_set(strip[p * ps + t]);
+        sum[p][0] = vec_fma(x, w0, sum[p][0]);
+        sum[p][1] = vec_fma(x, w1, sum[p][1]);
+      }
+    }
+  const vec least = vec_set(floor), b0 = vec_load(b), b1 = vec_load(b + LANES);
+  UNROLL for (int p = 0; p < PIXELS; p++) { /* this order keeps a NaN */
+    vec_store(y + p * ys, vec_max(least, sum[p][0] + b0));
+    vec_store(y + p * ys + LANES, vec_max(least, sum[p][1] + b1));
+  }
+}
+
+/* One and three channels, stride 1, have their own copy: constant offsets. */
+static void tile(const float *strip, int64_t rs, int64_t ps, int64_t rows, int64_t run,
+                 const float *w, const float *b, float floor, float *y, int64_t ys) {
+  if (ps == 3)
+    tile_of(strip, rs, 3, rows, run, w, b, floor, y, ys);
+  else if (ps == 1)
+    tile_of(strip, rs, 1, rows, run, w, b, floor, y, ys);
+  else
+    tile_of(strip, rs, ps, rows, run, w, b, floor, y, ys);
+}
