@@ -106,7 +106,8 @@ describe("models", function()
     refused(function(t)
       for name in pairs(t) do t[name] = luma.zeros(1) end
     end, "; and 17 more")
-    for bad, pattern in pairs { ["/absent"] = "No such file", [""] = "is a folder", ["/text"] = "not safetensors" } do
+    for bad, pattern in pairs { ["/absent"] = "No such file", [""] = "is a folder",
+      ["/text"] = "neither Keras HDF5 nor safetensors" } do
       assert(files.write_atomic(dir .. "/text", "<!DOCTYPE html><title>404</title>"))
       local info, message = models.load_weights(m, dir .. bad)
       assert.is_nil(info)
