@@ -7,7 +7,7 @@ describe("hostile images", function()
   local json = require "luma.json"
   local uv = require "luv"
   local image = luma.core.image
-  local TIME = 2 -- seconds a file may take, whatever it is
+  local TIME = 2 -- processor seconds a file may take, whatever it is
 
   local dir = os.tmpname()
   os.remove(dir)
@@ -34,9 +34,9 @@ describe("hostile images", function()
 
   local function check(case)
     local path = files.join(dir, case.file)
-    local rss, start = reset_peak(), uv.hrtime()
+    local rss, start = reset_peak(), os.clock()
     local x, info, code = image.load(path, "rgb")
-    local seconds = (uv.hrtime() - start) / 1e9
+    local seconds = os.clock() - start
     assert.is_true(seconds < TIME, ("%s took %.1f s"):format(case.file, seconds))
     if rss and not os.getenv "LD_PRELOAD" then -- a sanitizer's own memory is not ours
       local limit = case.memory_mib or (case.height and 256 + 12 * case.height * case.width / 2 ^ 20) or 256
@@ -172,10 +172,11 @@ describe("hostile images", function()
       { dir .. "/%s%n%d", "No such file" }, { dir .. "/new\nline\7", "No such file" },
     }
     for _, case in ipairs(cases2) do
-      local start = uv.hrtime()
+      local clock, start = os.clock(), uv.hrtime()
       local x, message, code = image.load(case[1])
       assert.is_nil(x)
-      assert.is_true((uv.hrtime() - start) / 1e9 < 0.1)
+      assert.is_true(os.clock() - clock < 0.1, case[1] .. ": reads, instead of refusing")
+      assert.is_true((uv.hrtime() - start) / 1e9 < 5, case[1] .. ": waits") -- a busy machine may pause us
       assert.is_truthy(message:lower():find(case[2]:lower(), 1, true), message)
       assert.is_true(#message < 400)
       assert.is_nil(message:find "%c")

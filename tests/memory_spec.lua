@@ -48,11 +48,16 @@ describe("memory", function()
       w:sub_(g)
     end
     for i = 1, 50 do step(512 + 64 * (i % 3)) end
-    settle()
-    local before = rss()
-    for i = 1, 200 do step(512 + 64 * (i % 3)) end
-    settle()
-    assert.truthy(rss() - before < 8 << 20, ("grew by %d bytes"):format(rss() - before))
+    local least = math.huge -- a leak grows in every round; the system's own bookkeeping in one at most
+    for _ = 1, 3 do
+      settle()
+      local before = rss()
+      for i = 1, 200 do step(512 + 64 * (i % 3)) end
+      settle()
+      least = math.min(least, rss() - before)
+      if least < 8 << 20 then break end
+    end
+    assert.truthy(least < 8 << 20, ("grew by %d bytes"):format(least))
   end)
 
   it("hands large blocks out again", function()

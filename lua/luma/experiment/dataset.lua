@@ -65,6 +65,7 @@ end
 
 local function given(config, state)
   local dir = config.data
+  if not files.is_dir(dir) then error(("--data: %s: no such folder"):format(files.show(dir)), 0) end
   if is_collection(dir) then return collection(config, state) end
   if config.classes then
     error(("--classes goes with the covid-chestxray collection (metadata.csv, images/), which %s is not"):format(

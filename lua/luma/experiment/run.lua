@@ -382,9 +382,22 @@ function run.start(args, say)
   return execute { config = config, state = state, say = say }
 end
 
+-- config.json as settings.resolve wrote it, or one line.
+local function check_settings(state)
+  local kinds = { seed = "number", views = "number", folds = "number", size = "number", preset = "string",
+    base = "string", weights = "string", augment = "table" }
+  if not state.config.data then kinds.phantoms = "number" end
+  for key, kind in pairs(kinds) do
+    if type(state.config[key]) ~= kind then
+      error(("%s/config.json: not the settings of a run: %s must be a %s"):format(files.show(state.dir), key, kind), 0)
+    end
+  end
+end
+
 --- Goes on with an interrupted run; returns an exit code.
 function run.resume(dir, say, threads)
   local state <close> = State.open(dir)
+  check_settings(state)
   if state:finished() then
     state:finish() -- what a run that was killed while tidying up has left
     say(files.show(dir) .. ": this run has ended; luma report makes its report again")
