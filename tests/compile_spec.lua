@@ -116,6 +116,20 @@ describe("compile", function()
     assert.matches("the images' height must be a whole number >= 1, got nil", err)
   end)
 
+  it("frees the copies that folding made as well", function()
+    local function grown(release)
+      local net = nn.Sequential { nn.Conv2d(32, 32, 3), nn.BatchNorm2d(32) }:freeze()
+      local before = luma.memory().live
+      net:compile { height = 8, width = 8, channels = 32, release = release }
+      return luma.memory().live - before
+    end
+    collectgarbage()
+    collectgarbage "stop" -- what is freed, is freed by the call itself
+    local kept, released = grown(false), grown(true)
+    collectgarbage "restart"
+    assert.equal(2 * 9 * 32 * 32 * 4, kept - released)
+  end)
+
   it("can hold the weights once, and gives everything back", function()
     collectgarbage()
     collectgarbage()

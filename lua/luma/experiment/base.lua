@@ -57,9 +57,8 @@ function base.open(config)
     self.forward = function(x) return x:clone() end
     return self
   end
-  -- The compiled plan holds its own copy of the weights: the model's may go.
-  local compiled = front:compile { batch = base.batch }
-  for _, p in ipairs(front:named_parameters()) do p[2]:close() end
+  -- Weights once: the plan keeps them in the form it computes with, the model's are freed.
+  local compiled = front:compile { batch = base.batch, release = true }
   self.forward = function(x) return compiled(x) end
   return self
 end

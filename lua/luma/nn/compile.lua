@@ -195,7 +195,10 @@ local function compile(module, opts)
   local self = Module.new(Compiled, { frozen = true,
     input = { height = opts.height, width = opts.width, channels = opts.channels, scale = input.scale } })
   self.parts, self.out = parts_of(net, { 1, opts.height, opts.width, opts.channels }, opts.batch)
-  if opts.release then release_weights(module) end
+  if opts.release then
+    release_weights(module)
+    if net ~= module then release_weights(net) end -- the folded copies as well
+  end
   return self
 end
 
