@@ -5,13 +5,7 @@ local luma = require "luma"
 local progress = require "luma.progress"
 local text = require "luma.text"
 
-local function whole(name, lo, hi)
-  return function(value)
-    local n = math.tointeger(tonumber(value))
-    if n and n >= lo and n <= hi then return n end
-    return nil, ("--%s must be a whole number in %d..%d, got '%s'"):format(name, lo, hi, text.printable(value, 40))
-  end
-end
+local whole = require("luma.cli.arguments").whole
 
 local function share(name)
   return function(value)
