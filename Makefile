@@ -24,7 +24,7 @@ LUA_OBJ  = $(LUA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 TEST_SRC = $(wildcard tests/c/*.c)
 TEST_BIN = $(TEST_SRC:tests/c/%.c=$(BUILD)/tests/%)
 
-.PHONY: all run test check asan bench docs install uninstall fmt clean deps deps-test help base layers ctest
+.PHONY: all run test test-long check asan bench docs install uninstall fmt clean deps deps-test help base layers ctest
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/luma/core.so $(BUILD)/luma/boot.so $(BUILD)/luma-h5 ## build everything (packages must be there: make deps)
@@ -80,6 +80,8 @@ run: deps ## build, then run the main job on the generated default data
 test: deps-test ## build, then run every test; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(TEST_BIN)
 	@scripts/runtests all
+test-long: all ## the tests that train for minutes (not part of make test)
+	@scripts/runtests long
 
 check: layers ## format, lint, layers, both compilers, fast tests
 	@scripts/check

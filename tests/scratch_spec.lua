@@ -21,7 +21,7 @@ local function network()
   return nn.Sequential(layers)
 end
 
-describe("training from nothing #slow #noasan", function()
+describe("training from nothing #long #noasan", function()
   it("passes 0.95 on the phantoms within two minutes of two cores", function()
     local dir = os.tmpname()
     os.remove(dir)
