@@ -8,17 +8,8 @@ local looks = require "luma.experiment.looks"
 local settings = require "luma.experiment.options"
 local files = luma.files
 
-local function tmpdir()
-  return assert(require("luv").fs_mkdtemp "/tmp/luma-spec-XXXXXX")
-end
-
-local function remove_all(dir)
-  for _, name in ipairs(files.list(dir, true) or {}) do
-    local path = files.join(dir, name)
-    if files.is_dir(path) then remove_all(path) else files.remove(path) end
-  end
-  require("luv").fs_rmdir(dir)
-end
+local folder = require "support.folder"
+local tmpdir, remove_all = folder.new, folder.remove
 
 describe("the grid", function()
   it("is every combination, the last name fastest", function()
