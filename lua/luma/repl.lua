@@ -252,9 +252,11 @@ end
 function repl.run()
   local terminal = uv.guess_handle(0) == "tty"
   local env = repl.environment()
-  local has_readline, readline = pcall(require, "readline")
+  local has_readline, readline = false, nil
+  -- Asked for at a terminal only: without $HOME the library prints a remark as it loads.
+  if terminal and uv.guess_handle(1) == "tty" then has_readline, readline = pcall(require, "readline") end
   local read, close
-  if terminal and has_readline and uv.guess_handle(1) == "tty" then
+  if has_readline then
     read, close = readline_reader(readline, env)
   else
     read, close = plain_reader(terminal)
