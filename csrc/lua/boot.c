@@ -5,11 +5,16 @@
  * choice can only be corrected from the environment before that moment.
  * luma.boot() sets OPENBLAS_CORETYPE (when the user has not) and
  * OPENBLAS_NUM_THREADS=1; luma.boot(true), after the load, takes both away
- * again so that child programs see the user's own environment. */
+ * again so that child programs see the user's own environment.
+ *
+ * Loading it also opens /dev/null in place of a standard stream that the
+ * caller closed: the next file opened would otherwise become that stream. */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/cpu.h"
 
@@ -35,8 +40,14 @@ static int l_boot(lua_State *L) {
   return 0;
 }
 
+static void open_standard_streams(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) return;
+}
+
 __attribute__((visibility("default"))) int luaopen_luma_boot(lua_State *L);
 int luaopen_luma_boot(lua_State *L) {
+  open_standard_streams();
   lua_pushcfunction(L, l_boot);
   return 1;
 }
