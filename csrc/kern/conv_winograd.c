@@ -12,19 +12,19 @@
  *     them (V stays in L2), then for one panel of output channels after the
  *     other: for every frequency the products, then the output transform of
  *     that panel.  M is a panel wide and never leaves L2; U is read as one
- *     sequential stream, fetched ahead.
+ *     sequential stream, fetched ahead while the part before it is in use.
  *   deep layers (many channels, heavy weights): reading all of U once per
  *     tens of tiles would be bound by memory.  Here the threads share V and M of up
- *     to DEEP_TILES tiles and go frequency by frequency, so that each
+ *     to DEEP_GROUPS * 6 tiles and go frequency by frequency, so that each
  *     frequency's V stays in L2 and U is read once.
  *
  * NHWC is left as it is: a vector is 16 neighbouring channels of one pixel.
  * Tiles that hang over an edge, and channels that do not fill a vector, are
  * copied to a small patch with zeros first.
  *
- *   V  [frequency][tile group][channel block][rows tiles][lanes]
- *   U  [panel][frequency][channel][2 lanes]
- *   M  [frequency][tile][2 lanes], deep: [frequency][panel][tile][2 lanes]
+ *   V  [frequency][tile group][channel block][6 tiles][lanes]
+ *   U  [panel][frequency][channel][panel's lanes]
+ *   M  [frequency][tile][panel's lanes], deep: [frequency][panel][tile][panel's lanes]
  */
 #include "kern/conv_winograd.h"
 
@@ -36,11 +36,12 @@
 #include "kern/winograd_gather.h"
 
 enum {
-  WIDE_TILES = 28,        /* tiles a chunk of a wide layer: V and M fit L2 */
+  ROWS = LM_WINOGRAD_ROWS,
+  WIDE_GROUPS = 4,        /* groups of ROWS tiles a chunk of a wide layer: V and M fit L2 */
   DEEP_WEIGHTS = 3 << 20, /* floats of U beyond which a layer is deep: 12 MiB */
-  DEEP_TILES = 252,       /* tiles in hand at once */
+  DEEP_GROUPS = 48,       /* groups in hand at once */
   DEEP_BLOCKS = 8,        /* channel blocks an input chunk */
-  DEEP_PANELS = 4,        /* panels a product chunk */
+  DEEP_CHANNELS = 256,    /* output channels a product chunk */
   DEEP_OUTPUTS = 42,      /* tiles an output chunk */
   FEW_CHUNKS = 4,         /* a wide layer with fewer chunks than this goes the deep way */
   PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
@@ -67,6 +68,10 @@ static int64_t spread(int64_t floats) {
 
 /* ---- the plan of one call ---- */
 
+typedef struct { /* tiles first .. first+count-1 */
+  int64_t first, count;
+} span;
+
 typedef struct {
   lm_winograd g;
   const lm_winograd_kernels *f;
@@ -75,16 +80,26 @@ typedef struct {
   int64_t freqs;               /* n * n */
   int64_t across, down, tiles; /* tiles of an image; of the batch */
   int64_t blocks, panels;      /* of input channels; of output channels */
-  int64_t chunk_tiles, chunks; /* wide: tiles a chunk */
+  int64_t groups, chunks;      /* of ROWS tiles; wide: of the groups */
   int64_t v_step, m_step;      /* floats from one frequency to the next */
   int64_t v_floats, m_floats;
   bool deep;
-  int64_t panel_step;   /* deep: floats of m from one panel to the next */
-  int64_t first, count; /* deep: the tiles in hand */
+  int64_t panel_step; /* deep: floats of m from one panel to the next */
+  span at;            /* deep: the tiles in hand */
 } work;
 
-static int64_t groups_of(const work *s, int64_t tiles) {
-  return lm_ceil_div(tiles, s->f->rows);
+/* The tiles of part i of `parts`; whole groups but for the very last tiles. */
+static span part_of(const work *s, int64_t i, int64_t parts) {
+  const int64_t first = s->groups * i / parts * ROWS;
+  return (span){first, lm_min64(s->tiles, s->groups * (i + 1) / parts * ROWS) - first};
+}
+
+/* Floats a full panel; vectors and floats of this one. */
+static int64_t panel_floats(const lm_winograd_kernels *f) {
+  return f->vectors * f->lanes;
+}
+static int64_t vectors_of(const lm_winograd_kernels *f, int64_t k, int64_t panel) {
+  return lm_min64(f->vectors, lm_ceil_div(k, f->lanes) - panel * f->vectors);
 }
 
 static work setup(const lm_winograd *g, void *scratch) {
@@ -94,13 +109,14 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.across = lm_ceil_div(g->ow, g->m);
   s.tiles = g->n * s.down * s.across;
   s.blocks = lm_ceil_div(g->c, s.f->lanes);
-  s.panels = lm_ceil_div(g->k, 2 * s.f->lanes);
-  s.chunk_tiles = WIDE_TILES / s.f->rows * s.f->rows;
-  s.chunks = lm_ceil_div(s.tiles, s.chunk_tiles);
+  s.panels = lm_ceil_div(g->k, panel_floats(s.f));
+  s.groups = lm_ceil_div(s.tiles, ROWS);
+  s.chunks = lm_ceil_div(s.groups, WIDE_GROUPS);
   s.deep = s.freqs * g->c * g->k > DEEP_WEIGHTS || s.chunks < FEW_CHUNKS;
-  const int64_t held = s.deep ? lm_min64(s.tiles, DEEP_TILES) : s.chunk_tiles;
-  const int64_t places = groups_of(&s, held) * s.f->rows, depth = s.blocks * s.f->lanes;
-  s.panel_step = places * 2 * s.f->lanes;
+  s.chunks = lm_min64(s.groups, round_up(s.chunks, lm_pool_threads())); /* an equal share each */
+  const int64_t places = ROWS * lm_min64(s.groups, s.deep ? DEEP_GROUPS : WIDE_GROUPS);
+  const int64_t depth = s.blocks * s.f->lanes;
+  s.panel_step = places * panel_floats(s.f);
   s.v_step = spread(places * depth);
   s.m_step = spread(s.panel_step * (s.deep ? s.panels : 1));
   s.v_floats = round_up(s.freqs * s.v_step, 16);
@@ -118,7 +134,7 @@ int64_t lm_winograd_scratch(const lm_winograd *g) {
   int64_t floats = scratch_floats(&s);
   if (!s.deep) { /* smaller batches may take the deep way: enough for the largest of them */
     lm_winograd few = *g;
-    few.n = lm_min64(g->n, (FEW_CHUNKS - 1) * s.chunk_tiles / (s.down * s.across));
+    few.n = lm_min64(g->n, (FEW_CHUNKS - 1) * WIDE_GROUPS * ROWS / (s.down * s.across));
     const work t = setup(&few, NULL);
     floats = lm_max64(floats, scratch_floats(&t));
   }
@@ -129,7 +145,7 @@ int64_t lm_winograd_scratch(const lm_winograd *g) {
 
 int64_t lm_winograd_weight_floats(int m, int64_t c, int64_t k) {
   const lm_winograd_kernels *f = lm_winograd_kernels_here();
-  return round_up(k, 2 * f->lanes) * round_up(c, f->lanes) * (m + 2) * (m + 2);
+  return round_up(k, f->lanes) * round_up(c, f->lanes) * (m + 2) * (m + 2);
 }
 
 typedef struct {
@@ -143,25 +159,28 @@ typedef struct {
 static void weight_chunk(void *context, int64_t panel, int worker) {
   (void)worker;
   const weight_work *s = context;
-  const int64_t wide = 2 * s->f->lanes, k0 = panel * wide, have = lm_min64(wide, s->k - k0);
-  const int64_t freqs = (s->m + 2) * (s->m + 2), padded = round_up(s->c, s->f->lanes);
-  float *u = s->u + panel * freqs * padded * wide;
-  float taps[9 * 2 * LM_WINOGRAD_MAXLANES] = {0};
-  for (int64_t c = 0; c < padded; c++, u += wide) {
-    if (c < s->c && have == wide) { /* the common case: straight from w */
-      s->f->weight[s->m / 2 - 2](s->w + c * s->k + k0, s->c * s->k, u, padded * wide);
-      continue;
+  const int64_t lanes = s->f->lanes, vectors = vectors_of(s->f, s->k, panel);
+  const int64_t freqs = (s->m + 2) * (s->m + 2), padded = round_up(s->c, lanes);
+  const int64_t wide = vectors * lanes, step = padded * wide; /* from one frequency to the next */
+  float *u = s->u + panel * panel_floats(s->f) * freqs * padded;
+  float taps[9 * LM_WINOGRAD_MAXLANES];
+  for (int64_t c = 0; c < padded; c++)
+    for (int64_t j = 0; j < vectors; j++, u += lanes) {
+      const int64_t k0 = panel * panel_floats(s->f) + j * lanes, have = lm_min64(lanes, s->k - k0);
+      if (c < s->c && have == lanes) { /* the common case: straight from w */
+        s->f->weight[s->m / 2 - 2](s->w + c * s->k + k0, s->c * s->k, u, step);
+        continue;
+      }
+      for (int64_t t = 0; t < 9; t++)
+        for (int64_t k = 0; k < lanes; k++)
+          taps[t * lanes + k] = c < s->c && k < have ? s->w[(t * s->c + c) * s->k + k0 + k] : 0;
+      s->f->weight[s->m / 2 - 2](taps, lanes, u, step);
     }
-    for (int64_t t = 0; t < 9; t++)
-      for (int64_t k = 0; k < wide; k++)
-        taps[t * wide + k] = c < s->c && k < have ? s->w[(t * s->c + c) * s->k + k0 + k] : 0;
-    s->f->weight[s->m / 2 - 2](taps, wide, u, padded * wide);
-  }
 }
 
 bool lm_winograd_weights(int m, int64_t c, int64_t k, const float *w, float *u) {
   weight_work s = {.f = lm_winograd_kernels_here(), .m = m, .c = c, .k = k, .w = w, .u = u};
-  return lm_parallel(lm_ceil_div(k, 2 * s.f->lanes), weight_chunk, &s);
+  return lm_parallel(lm_ceil_div(k, panel_floats(s.f)), weight_chunk, &s);
 }
 
 typedef struct {
@@ -234,32 +253,40 @@ static void transform_input(const work *s, int64_t first, int64_t count, int64_t
                             float *v) {
   const lm_winograd_source source = {
       s->x, s->g.h, s->g.w, s->g.c, s->g.m + 2, s->f->lanes, s->f->input[s->g.m / 2 - 2]};
-  const int64_t rows = s->f->rows, block_step = rows * s->f->lanes;
+  const int64_t block_step = ROWS * s->f->lanes;
   for (int64_t t = 0; t < count; t++) {
     const corner at = corner_of(s, first + t);
     lm_winograd_gather(&source, at.image, at.y - s->g.top, at.x - s->g.left, b0, b1,
-                       v + (t / rows * s->blocks + b0) * block_step + t % rows * s->f->lanes,
+                       v + (t / ROWS * s->blocks + b0) * block_step + t % ROWS * s->f->lanes,
                        block_step, s->v_step);
   }
 }
 
-/* The products of one frequency and one panel, into m. */
+/* The products of one frequency and one panel, into m.  What comes next is
+ * fetched meanwhile: the weights that follow in u, then the tiles. */
 static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, const float *v,
                      float *m) {
-  const int64_t rows = s->f->rows, wide = 2 * s->f->lanes, depth = s->blocks * s->f->lanes;
-  const float *u = s->u + (panel * s->freqs + freq) * depth * wide;
-  for (int64_t t = 0; t < count; t += rows)
-    s->f->product[lm_min64(rows, count - t)](s->blocks, v + t * depth, u, m + t * wide);
+  const int64_t depth = s->blocks * s->f->lanes, vectors = vectors_of(s->f, s->g.k, panel),
+                wide = vectors * s->f->lanes;
+  const float *u = s->u + (panel * panel_floats(s->f) * s->freqs + freq * wide) * depth;
+  for (int64_t t = 0; t < count; t += ROWS) {
+    const int64_t fetched = t / ROWS * LM_WINOGRAD_LINE; /* floats a channel, of the next weights */
+    const float *ahead = fetched < wide ? u + (wide + fetched) * depth : v + (t + 2 * ROWS) * depth;
+    s->f->product[lm_min64(ROWS, count - t)][vectors](s->blocks, v + t * depth, u, ahead,
+                                                      m + t * wide);
+  }
 }
 
 /* The outputs of one panel. */
 static void transform_output(const work *s, int64_t first, int64_t count, int64_t panel,
                              const float *m) {
-  const int64_t lanes = s->f->lanes, wide = 2 * lanes, shrink = s->g.pool ? 2 : 1;
+  const int64_t lanes = s->f->lanes, vectors = vectors_of(s->f, s->g.k, panel),
+                shrink = s->g.pool ? 2 : 1;
   const int64_t oh = s->g.oh / shrink, ow = s->g.ow / shrink, k = s->g.k;
   const float floor = s->g.relu ? 0 : -INFINITY;
-  for (int64_t b = 0; b < 2 && panel * wide + b * lanes < k; b++) {
-    const int64_t channel = panel * wide + b * lanes, have = lm_min64(lanes, k - channel);
+  for (int64_t b = 0; b < vectors; b++) {
+    const int64_t channel = panel * panel_floats(s->f) + b * lanes,
+                  have = lm_min64(lanes, k - channel);
     float bias[LM_WINOGRAD_MAXLANES] = {0}, patch[PATCH];
     if (s->b != NULL) memcpy(bias, s->b + channel, (size_t)have * sizeof(float));
     for (int64_t t = 0; t < count; t++) {
@@ -268,7 +295,7 @@ static void transform_output(const work *s, int64_t first, int64_t count, int64_
                 cols = (int)lm_min64(s->g.m, s->g.ow - at.x);
       const int64_t y = at.y / shrink, x = at.x / shrink;
       float *to = s->y + ((at.image * oh + y) * ow + x) * k + channel;
-      const float *from = m + t * wide + b * lanes;
+      const float *from = m + (t * vectors + b) * lanes;
       if (have == lanes) {
         (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2](from, s->m_step, bias, floor,
                                                                        to, ow * k, k, rows, cols);
@@ -289,14 +316,13 @@ static void transform_output(const work *s, int64_t first, int64_t count, int64_
 
 static void wide_chunk(void *context, int64_t chunk, int worker) {
   const work *s = context;
-  const int64_t first = s->tiles * chunk / s->chunks,
-                count = s->tiles * (chunk + 1) / s->chunks - first;
+  const span at = part_of(s, chunk, s->chunks);
   float *v = s->scratch + worker * (s->v_floats + s->m_floats), *m = v + s->v_floats;
-  transform_input(s, first, count, 0, s->blocks, v);
+  transform_input(s, at.first, at.count, 0, s->blocks, v);
   for (int64_t panel = 0; panel < s->panels; panel++) {
     for (int64_t q = 0; q < s->freqs; q++)
-      multiply(s, count, panel, q, v + q * s->v_step, m + q * s->m_step);
-    transform_output(s, first, count, panel, m);
+      multiply(s, at.count, panel, q, v + q * s->v_step, m + q * s->m_step);
+    transform_output(s, at.first, at.count, panel, m);
   }
 }
 
@@ -306,28 +332,32 @@ static void deep_input_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
   const int64_t parts = lm_ceil_div(s->blocks, DEEP_BLOCKS), part = chunk % parts;
-  const int64_t t = chunk / parts * s->f->rows, b = part * DEEP_BLOCKS;
-  transform_input(s, s->first + t, lm_min64(s->f->rows, s->count - t), b,
+  const int64_t t = chunk / parts * ROWS, b = part * DEEP_BLOCKS;
+  transform_input(s, s->at.first + t, lm_min64(ROWS, s->at.count - t), b,
                   lm_min64(s->blocks, b + DEEP_BLOCKS), s->scratch + t * s->blocks * s->f->lanes);
+}
+
+static int64_t product_parts(const work *s) {
+  return lm_ceil_div(s->panels, DEEP_CHANNELS / panel_floats(s->f));
 }
 
 static void deep_product_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
-  const int64_t parts = lm_ceil_div(s->panels, DEEP_PANELS), q = chunk / parts;
-  const int64_t p0 = chunk % parts * DEEP_PANELS, p1 = lm_min64(s->panels, p0 + DEEP_PANELS);
+  const int64_t parts = product_parts(s), q = chunk / parts, part = chunk % parts;
   const float *v = s->scratch + q * s->v_step;
   float *m = s->scratch + s->v_floats + q * s->m_step;
-  for (int64_t panel = p0; panel < p1; panel++)
-    multiply(s, s->count, panel, q, v, m + panel * s->panel_step);
+  for (int64_t panel = s->panels * part / parts; panel < s->panels * (part + 1) / parts; panel++)
+    multiply(s, s->at.count, panel, q, v, m + panel * s->panel_step);
 }
 
 static void deep_output_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
   const int64_t panel = chunk % s->panels, t = chunk / s->panels * DEEP_OUTPUTS;
-  transform_output(s, s->first + t, lm_min64(DEEP_OUTPUTS, s->count - t), panel,
-                   s->scratch + s->v_floats + panel * s->panel_step + t * 2 * s->f->lanes);
+  const int64_t wide = vectors_of(s->f, s->g.k, panel) * s->f->lanes;
+  transform_output(s, s->at.first + t, lm_min64(DEEP_OUTPUTS, s->at.count - t), panel,
+                   s->scratch + s->v_floats + panel * s->panel_step + t * wide);
 }
 
 bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const float *b,
@@ -338,14 +368,13 @@ bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const
   s.b = b;
   s.y = y;
   if (!s.deep) return lm_parallel(s.chunks, wide_chunk, &s);
-  const int64_t rounds = lm_ceil_div(s.tiles, DEEP_TILES);
+  const int64_t rounds = lm_ceil_div(s.groups, DEEP_GROUPS);
   for (int64_t r = 0; r < rounds; r++) {
-    s.first = s.tiles * r / rounds;
-    s.count = s.tiles * (r + 1) / rounds - s.first;
-    if (!lm_parallel(groups_of(&s, s.count) * lm_ceil_div(s.blocks, DEEP_BLOCKS), deep_input_chunk,
-                     &s) ||
-        !lm_parallel(s.freqs * lm_ceil_div(s.panels, DEEP_PANELS), deep_product_chunk, &s) ||
-        !lm_parallel(s.panels * lm_ceil_div(s.count, DEEP_OUTPUTS), deep_output_chunk, &s))
+    s.at = part_of(&s, r, rounds);
+    if (!lm_parallel(lm_ceil_div(s.at.count, ROWS) * lm_ceil_div(s.blocks, DEEP_BLOCKS),
+                     deep_input_chunk, &s) ||
+        !lm_parallel(s.freqs * product_parts(&s), deep_product_chunk, &s) ||
+        !lm_parallel(s.panels * lm_ceil_div(s.at.count, DEEP_OUTPUTS), deep_output_chunk, &s))
       return false;
   }
   return true;

@@ -4,8 +4,8 @@
 #include "kern/conv_winograd.h"
 
 enum {
-  CACHE_BYTES = 8 << 20, /* a group's input and output should fit */
-  DEEP_AREA = 28 * 28    /* up to here weights weigh more than activations */
+  CACHE_FLOATS = 4 << 20, /* a group's input and output should fit, or else */
+  WEIGHT_TIMES = 8        /* weigh this many times the weights, which every group reads again */
 };
 
 static bool is_winograd(const lm_step *s) {
@@ -27,11 +27,16 @@ static bool halves(const lm_step *s) { /* the maximum that a convolution can fus
          s->pool.pad_top + s->pool.pad_left + s->pool.pad_bottom + s->pool.pad_right == 0;
 }
 
-static int64_t group_of(const lm_step *s, const lm_shape *in, int64_t batch) {
-  const int64_t bytes = (s->in + s->out) * (int64_t)sizeof(float);
-  if (in->size[1] * in->size[2] <= DEEP_AREA) return batch;
+static int64_t plain_weights(const lm_step *s) {
+  int64_t count = 0;
+  return s->is_conv && lm_shape_count(&s->w, &count) ? count : 0;
+}
+
+static int64_t group_of(const lm_step *s, int64_t batch) {
+  const int64_t each = s->in + s->out, weights = lm_max64(s->weight_floats, plain_weights(s)),
+                most = lm_max64(CACHE_FLOATS, WEIGHT_TIMES * weights);
   int64_t g = 1;
-  while (g < batch && 2 * g * bytes <= CACHE_BYTES) g *= 2;
+  while (g < batch && 2 * g * each <= most) g *= 2;
   return lm_min64(g, batch);
 }
 
@@ -50,7 +55,6 @@ bool lm_plan_build(lm_plan *p, int *source, lm_err *e) {
       if (!lm_shape_count(&at, &s[-1].out)) return lm_fail(e, LM_E_SHAPE, "image too large");
       continue;
     }
-    const lm_shape before = at;
     if (!lm_shape_count(&at, &s->in)) return lm_fail(e, LM_E_SHAPE, "image too large");
     if (s->is_conv) {
       if (!lm_conv2d_plan(&s->conv, &at, &s->w, NULL, e)) return false;
@@ -65,7 +69,7 @@ bool lm_plan_build(lm_plan *p, int *source, lm_err *e) {
       const lm_winograd g = winograd_of(s, 1);
       s->weight_floats = lm_winograd_weight_floats(g.m, g.c, g.k);
     }
-    group = lm_max64(group, group_of(s, &before, p->batch)); /* groups only grow */
+    group = lm_max64(group, group_of(s, p->batch)); /* groups only grow */
     s->group = group;
     source[kept++] = i;
   }

@@ -1,6 +1,6 @@
 /* winograd_body.h: the functions of lm_winograd_kernels for the instruction
- * set at hand.  Included once by each of simd/winograd_{avx512,avx2,plain}.c, which sets ROWS
- * and GRAD_ROWS and fills the table. */
+ * set at hand, and their table.  Included once by each of
+ * simd/winograd_{avx512,avx2,plain}.c, which sets VECTORS and GRAD_ROWS. */
 #include "kern/simd/winograd.h"
 #include "kern/simd/winograd_tiles.h"
 
@@ -17,7 +17,6 @@ INPUT(spread4_tile, 4, 6, spread4)
 #define WEIGHT(m)                                                                  \
   static void weight##m##_tile(const float *g, int64_t ts, float *u, int64_t fs) { \
     transform_tile(3, m + 2, weight##m, g, 3 * ts, ts, u, fs);                     \
-    transform_tile(3, m + 2, weight##m, g + LANES, 3 * ts, ts, u + LANES, fs);     \
   }
 WEIGHT(4)
 WEIGHT(6)
@@ -44,19 +43,30 @@ OUTPUT(4, _pool, 1)
 OUTPUT(6, _tile, 0)
 OUTPUT(6, _pool, 1)
 
-#define PRODUCT(t)                                                                   \
-  static void product##t(int64_t blocks, const float *v, const float *u, float *m) { \
-    product_tiles(t, ROWS, blocks, v, u, m);                                         \
+#define PRODUCT(t, n)                                                                              \
+  static void product##t##_##n(int64_t blocks, const float *v, const float *u, const float *ahead, \
+                               float *m) {                                                         \
+    product_tiles(t, n, blocks, v, u, ahead, m);                                                   \
   }
-PRODUCT(1)
-PRODUCT(2)
-PRODUCT(3)
-PRODUCT(4)
-PRODUCT(5)
-PRODUCT(6)
+#define PRODUCTS(n) \
+  PRODUCT(1, n) PRODUCT(2, n) PRODUCT(3, n) PRODUCT(4, n) PRODUCT(5, n) PRODUCT(6, n)
+PRODUCTS(1)
+PRODUCTS(2)
+#if VECTORS == 4
+PRODUCTS(3)
+PRODUCTS(4)
+#define ROW(t) \
+  { 0, product##t##_1, product##t##_2, product##t##_3, product##t##_4 }
+#else
+#define ROW(t) \
+  { 0, product##t##_1, product##t##_2 }
+#endif
 
-#define TRANSFORMS                                                                           \
-  .lanes = LANES, .rows = ROWS, .grad_rows = GRAD_ROWS, .input = {input4_tile, input6_tile}, \
-  .weight = {weight4_tile, weight6_tile}, .output = {output4_tile, output6_tile},            \
-  .output_pool = {output4_pool, output6_pool}, .grad_output = spread4_tile,                  \
-  .grad_product = outer_product, .grad_weight = gather4_tile
+#define TABLE                                                                                      \
+  {                                                                                                \
+    .lanes = LANES, .vectors = VECTORS, .grad_rows = GRAD_ROWS,                                    \
+    .input = {input4_tile, input6_tile}, .weight = {weight4_tile, weight6_tile},                   \
+    .output = {output4_tile, output6_tile}, .output_pool = {output4_pool, output6_pool},           \
+    .product = {{0}, ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6)}, .grad_output = spread4_tile, \
+    .grad_product = outer_product, .grad_weight = gather4_tile                                     \
+  }
