@@ -277,37 +277,34 @@ static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, 
   }
 }
 
-/* The outputs of one panel. */
+/* The outputs of one panel, tile by tile: a pixel's channels lie together. */
 static void transform_output(const work *s, int64_t first, int64_t count, int64_t panel,
                              const float *m) {
   const int64_t lanes = s->f->lanes, vectors = vectors_of(s->f, s->g.k, panel),
-                shrink = s->g.pool ? 2 : 1;
+                shrink = s->g.pool ? 2 : 1, side = s->g.m / shrink;
   const int64_t oh = s->g.oh / shrink, ow = s->g.ow / shrink, k = s->g.k;
+  const int64_t channel = panel * panel_floats(s->f), have = lm_min64(vectors * lanes, k - channel);
   const float floor = s->g.relu ? 0 : -INFINITY;
-  for (int64_t b = 0; b < vectors; b++) {
-    const int64_t channel = panel * panel_floats(s->f) + b * lanes,
-                  have = lm_min64(lanes, k - channel);
-    float bias[LM_WINOGRAD_MAXLANES] = {0}, patch[PATCH];
-    if (s->b != NULL) memcpy(bias, s->b + channel, (size_t)have * sizeof(float));
-    for (int64_t t = 0; t < count; t++) {
-      const corner at = corner_of(s, first + t);
-      const int rows = (int)lm_min64(s->g.m, s->g.oh - at.y),
-                cols = (int)lm_min64(s->g.m, s->g.ow - at.x);
-      const int64_t y = at.y / shrink, x = at.x / shrink;
-      float *to = s->y + ((at.image * oh + y) * ow + x) * k + channel;
-      const float *from = m + (t * vectors + b) * lanes;
-      if (have == lanes) {
-        (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2](from, s->m_step, bias, floor,
-                                                                       to, ow * k, k, rows, cols);
+  lm_winograd_output *transform = (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2];
+  float bias[LM_WINOGRAD_MAXVECTORS * LM_WINOGRAD_MAXLANES] = {0}, patch[PATCH];
+  if (s->b != NULL) memcpy(bias, s->b + channel, (size_t)have * sizeof(float));
+  for (int64_t t = 0; t < count; t++) {
+    const corner at = corner_of(s, first + t);
+    const int rows = (int)lm_min64(s->g.m, s->g.oh - at.y),
+              cols = (int)lm_min64(s->g.m, s->g.ow - at.x);
+    float *to = s->y + ((at.image * oh + at.y / shrink) * ow + at.x / shrink) * k + channel;
+    for (int64_t c = 0; c < have; c += lanes) {
+      const float *from = m + t * vectors * lanes + c;
+      if (have - c >= lanes) {
+        transform(from, s->m_step, bias + c, floor, to + c, ow * k, k, rows, cols);
         continue;
       }
-      const int64_t side = s->g.m / shrink; /* the last channels: through a patch */
-      (s->g.pool ? s->f->output_pool : s->f->output)[s->g.m / 2 - 2](
-          from, s->m_step, bias, floor, patch, side * lanes, lanes, rows, cols);
+      /* the last channels: through a patch */
+      transform(from, s->m_step, bias + c, floor, patch, side * lanes, lanes, rows, cols);
       for (int64_t i = 0; i < rows / shrink; i++)
         for (int64_t j = 0; j < cols / shrink; j++)
-          memcpy(to + (i * ow + j) * k, patch + (i * side + j) * lanes,
-                 (size_t)have * sizeof(float));
+          memcpy(to + (i * ow + j) * k + c, patch + (i * side + j) * lanes,
+                 (size_t)(have - c) * sizeof(float));
     }
   }
 }
