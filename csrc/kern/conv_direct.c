@@ -137,7 +137,9 @@ static void shallow_chunk(void *context, int64_t chunk, int worker) {
   const float floor = p->relu ? 0 : -INFINITY;
   float *strip = s->strips + worker * s->strip_all, *row = s->y + chunk * p->ow * p->k;
   fill_strip(s, chunk / p->oh, chunk % p->oh, strip);
-  for (int64_t ox = 0; ox < p->ow; ox += pixels)
+  for (int64_t ox = 0; ox < p->ow; ox += pixels) {
+    for (int64_t i = 0; i < pixels * p->k; i += 16) /* what the next tile will write */
+      __builtin_prefetch(row + (ox + pixels) * p->k + i, 1);
     for (int64_t q = 0; q < s->panels; q++) {
       const int64_t k0 = q * panel, have = lm_min64(panel, p->k - k0),
                     count = lm_min64(pixels, p->ow - ox);
@@ -151,6 +153,7 @@ static void shallow_chunk(void *context, int64_t chunk, int worker) {
       for (int64_t i = 0; !whole && i < count; i++)
         memcpy(to + i * p->k, patch + i * panel, (size_t)have * sizeof(float));
     }
+  }
 }
 
 /* ---- the door ---- */

@@ -293,6 +293,10 @@ static void transform_output(const work *s, int64_t first, int64_t count, int64_
     const int rows = (int)lm_min64(s->g.m, s->g.oh - at.y),
               cols = (int)lm_min64(s->g.m, s->g.ow - at.x);
     float *to = s->y + ((at.image * oh + at.y / shrink) * ow + at.x / shrink) * k + channel;
+    for (int64_t i = 0; i < rows && !s->g.pool; i++) /* what the next tile will write */
+      for (int64_t j = 0; j < cols; j++)
+        for (int64_t c = 0; c < have; c += LM_WINOGRAD_LINE)
+          __builtin_prefetch(to + (i * ow + s->g.m + j) * k + c, 1);
     for (int64_t c = 0; c < have; c += lanes) {
       const float *from = m + t * vectors * lanes + c;
       if (have - c >= lanes) {
