@@ -21,8 +21,12 @@ INLINE void tile_of(const float *strip, int64_t rs, int64_t ps, int64_t rows, in
   for (int64_t i = 0; i < rows; i++, strip += rs)
     for (int64_t t = 0; t < run; t++, w += 2 * LANES) {
       const vec w0 = vec_load(w), w1 = vec_load(w + LANES);
+      const float *at = strip + t;
+      /* gcc would carry inputs over to the next pixel's taps, and spill them:
+       * loading them again is free beside the products. */
+      __asm__("" : "+r"(at));
       UNROLL for (int p = 0; p < PIXELS; p++) {
-        const vec x = vec_set(strip[p * ps + t]);
+        const vec x = vec_set(at[p * ps]);
         sum[p][0] = vec_fma(x, w0, sum[p][0]);
         sum[p][1] = vec_fma(x, w1, sum[p][1]);
       }
