@@ -262,19 +262,18 @@ static void transform_input(const work *s, int64_t first, int64_t count, int64_t
   }
 }
 
-/* The products of one frequency and one panel, into m.  What comes next is
- * fetched meanwhile: the weights that follow in u, then the tiles. */
+/* The products of one frequency and one panel, into m.  The weights that
+ * follow in u are fetched meanwhile, an equal part with every group of tiles. */
 static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, const float *v,
                      float *m) {
   const int64_t depth = s->blocks * s->f->lanes, vectors = vectors_of(s->f, s->g.k, panel),
                 wide = vectors * s->f->lanes;
+  const int64_t pace = lm_min64(LM_WINOGRAD_LINE, lm_ceil_div(wide, lm_ceil_div(count, ROWS)));
   const float *u = s->u + (panel * panel_floats(s->f) * s->freqs + freq * wide) * depth;
-  for (int64_t t = 0; t < count; t += ROWS) {
-    const int64_t fetched = t / ROWS * LM_WINOGRAD_LINE; /* floats a channel, of the next weights */
-    const float *ahead = fetched < wide ? u + (wide + fetched) * depth : v + (t + 2 * ROWS) * depth;
-    s->f->product[lm_min64(ROWS, count - t)][vectors](s->blocks, v + t * depth, u, ahead,
-                                                      m + t * wide);
-  }
+  const float *ahead = u + wide * depth;
+  for (int64_t t = 0; t < count; t += ROWS, ahead += pace * depth)
+    s->f->product[lm_min64(ROWS, count - t)][vectors](s->blocks, v + t * depth, u, m + t * wide,
+                                                      ahead, pace);
 }
 
 /* The outputs of one panel, tile by tile: a pixel's channels lie together. */

@@ -24,10 +24,10 @@ typedef void lm_winograd_input(const float *src, int64_t rs, int64_t ps, int64_t
 typedef void lm_winograd_output(const float *m, int64_t fs, const float *bias, float floor,
                                 float *dst, int64_t rs, int64_t ps, int rows, int cols);
 
-/* [out] m: the products of some tiles, v, with the weights u of one panel; ahead
- * is what the next calls will read, brought to L2 meanwhile (any address). */
-typedef void lm_winograd_product(int64_t blocks, const float *v, const float *u, const float *ahead,
-                                 float *m);
+/* [out] m: the products of some tiles, v, with the weights u of one panel;
+ * `pace` floats of `ahead` a channel are brought to L2 meanwhile. */
+typedef void lm_winograd_product(int64_t blocks, const float *v, const float *u, float *m,
+                                 const float *ahead, int64_t pace);
 
 typedef struct {
   int lanes;     /* floats a vector: 16, 8 or 4 */

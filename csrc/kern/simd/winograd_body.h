@@ -43,10 +43,10 @@ OUTPUT(4, _pool, 1)
 OUTPUT(6, _tile, 0)
 OUTPUT(6, _pool, 1)
 
-#define PRODUCT(t, n)                                                                              \
-  static void product##t##_##n(int64_t blocks, const float *v, const float *u, const float *ahead, \
-                               float *m) {                                                         \
-    product_tiles(t, n, blocks, v, u, ahead, m);                                                   \
+#define PRODUCT(t, n)                                                                    \
+  static void product##t##_##n(int64_t blocks, const float *v, const float *u, float *m, \
+                               const float *ahead, int64_t pace) {                       \
+    product_tiles(t, n, blocks, v, u, m, ahead, pace);                                   \
   }
 #define PRODUCTS(n) \
   PRODUCT(1, n) PRODUCT(2, n) PRODUCT(3, n) PRODUCT(4, n) PRODUCT(5, n) PRODUCT(6, n)

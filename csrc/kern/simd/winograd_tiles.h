@@ -191,16 +191,16 @@ INLINE void output_tile(const int n, transform *f, const float *m, int64_t fs, c
  *
  * 6 x 4 rather than 14 x 2, which fills the registers better: 10 loads for 24
  * products instead of 16 for 28 (95 against 86 % of the peak).  It reads
- * weights faster than they come from L3; so with every channel one line of
- * `ahead`, the weights after these, is brought to L2. */
+ * weights faster than they come from L3 or memory; so with every channel a line
+ * of `ahead`, the weights after these, is brought to L2; `pace` floats on each time. */
 INLINE void product_tiles(const int tiles, const int n, int64_t groups, const float *v,
-                          const float *u, const float *ahead, float *m) {
+                          const float *u, float *m, const float *ahead, int64_t pace) {
   vec a[LM_WINOGRAD_ROWS][4];
   UNROLL for (int t = 0; t < tiles; t++) {
     UNROLL for (int j = 0; j < n; j++) a[t][j] = vec_set(0);
   }
   for (int64_t g = 0; g < groups; g++, v += LM_WINOGRAD_ROWS * LANES) {
-    for (int c = 0; c < LANES; c++, u += n * LANES, ahead += LM_WINOGRAD_LINE) {
+    for (int c = 0; c < LANES; c++, u += n * LANES, ahead += pace) {
       vec w[4];
       UNROLL for (int j = 0; j < n; j++) w[j] = vec_load(u + j * LANES);
       __builtin_prefetch(ahead, 0, 2);
