@@ -1,11 +1,14 @@
 -- The bench's arithmetic and its contract, with a peer made of a shell.
 local luma = require "luma"
 local json = require "luma.json"
+local uv = require "luv"
+local chain = require "luma.bench.chain"
 local measure = require "luma.bench.measure"
 local Peer = require "luma.bench.peer"
+local folders = require "support.folder"
 
 local function folder()
-  return assert(require("luv").fs_mkdtemp "/tmp/luma-bench-spec-XXXXXX")
+  return assert(uv.fs_mkdtemp "/tmp/luma-bench-spec-XXXXXX")
 end
 
 --- A child that answers 12.5 ms and dumps the given octal bytes.
@@ -69,5 +72,49 @@ describe("bench", function()
       assert.is_nil(seen[c.name], c.name)
       seen[c.name] = true
     end
+  end)
+
+  describe("ONNX Runtime", function()
+    it("computes what luma computes", function()
+      local dir, said = folders.new(), {}
+      finally(function() folders.remove(dir) end)
+      local spec = { n = 2, h = 9, w = 7, c = 3, layers = "16,p,5" } -- an odd size: maxima drop the last row
+      local setup = chain.forward(spec)
+      local r = measure.run({ name = "tiny", setup = function(ctx)
+        local running = setup(ctx)
+        running.peers = { chain.onnxruntime(spec) }
+        return running
+      end }, { runs = 2, dir = dir, say = function(text) said[#said + 1] = text end })
+      local why = said[1] or ""
+      if why:find "is not installed" or why:find "LUMA_ISA" then return pending(why) end
+      assert.same({}, said)
+      assert.is_true(r.peers.onnxruntime.max_rel_error < 1e-4)
+      assert.is_true(r.peers.onnxruntime.median_ms > 0)
+    end)
+
+    it("is left out, with a way to install it, where it is absent", function()
+      local dir, loaded = folders.new(), package.loaded["luma.bench.chain"]
+      local path, isa = os.getenv "PATH", os.getenv "LUMA_ISA"
+      finally(function()
+        uv.os_setenv("PATH", path)
+        if isa then uv.os_setenv("LUMA_ISA", isa) end
+        package.loaded["luma.bench.chain"] = loaded
+        folders.remove(dir)
+      end)
+      package.loaded["luma.bench.chain"] = nil -- it asks once
+      uv.os_setenv("PATH", dir)
+      uv.os_unsetenv "LUMA_ISA"
+      local peer, why = require "luma.bench.chain".onnxruntime {}()
+      assert.is_nil(peer)
+      assert.equal("ONNX Runtime is left out: onnxruntime-node is not installed "
+        .. "(npm install -g --ignore-scripts onnxruntime-node)", why)
+    end)
+
+    it("is left out where luma is held to lower instructions", function()
+      local f <close> = assert(io.popen([[LUMA_ISA=plain lua5.4 -e '
+        print(select(2, require "luma.bench.chain".onnxruntime {}()))']]))
+      assert.equal("ONNX Runtime is left out: it has no switch that holds it to plain, as LUMA_ISA does luma",
+        f:read "l")
+    end)
   end)
 end)

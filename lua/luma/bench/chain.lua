@@ -1,6 +1,7 @@
 --- luma.bench.chain: the convolutional cases: a chain of 3x3 convolutions with
 -- ReLU, 2x2 maxima ("p") and dense layers ("d256", the last one without ReLU),
--- run forward or trained, here and by PyTorch and oneDNN on the same numbers.
+-- run forward or trained, here and by PyTorch, oneDNN and ONNX Runtime on the
+-- same numbers.
 
 local luma = require "luma"
 local files = require "luma.files"
@@ -81,6 +82,36 @@ local function onednn(dir, spec)
   end
 end
 
+-- Prints where the package is: where node itself looks, or among those that npm
+-- installed globally, which node does not look at.
+local FIND = [[NODE_PATH="$NODE_PATH:$(timeout 10 npm root -g 2>/dev/null)" \
+  timeout 10 node -p 'require.resolve("onnxruntime-node")' 2>/dev/null]]
+local onnxruntime_node -- its path, or false; asked once
+
+--- ONNX Runtime always takes the best instructions there are, so it stays out where
+-- LUMA_ISA keeps luma from them.
+local function onnxruntime(spec)
+  return function()
+    local held = os.getenv "LUMA_ISA"
+    if held and held == luma.cpu_info().isa and held ~= "avx512" then
+      return nil, ("ONNX Runtime is left out: it has no switch that holds it to %s, as LUMA_ISA does luma"):format(held)
+    end
+    local source = Peer.source "onnxruntime_peer.js"
+    if not source then return nil, "ONNX Runtime is left out: onnxruntime_peer.js is not part of this build" end
+    if onnxruntime_node == nil then
+      local answer <close> = assert(io.popen(FIND))
+      onnxruntime_node = answer:read "l" or false
+    end
+    if not onnxruntime_node then
+      return nil, "ONNX Runtime is left out: onnxruntime-node is not installed "
+        .. "(npm install -g --ignore-scripts onnxruntime-node)"
+    end
+    local peer, why = Peer.start("onnxruntime", "node", { source, onnxruntime_node, tostring(spec.n), tostring(spec.h),
+      tostring(spec.w), tostring(spec.c), spec.layers, spec.weights, spec.input }, tuned())
+    return peer, why and "ONNX Runtime is left out: " .. why
+  end
+end
+
 local function prepare(ctx, spec)
   luma.seed(1)
   local net, flops = build(spec.layers, spec.h, spec.w, spec.c)
@@ -103,7 +134,7 @@ function chain.forward(spec)
       items = spec.n, flops = flops * spec.n,
       run = function() fast(x):close() end,
       result = function() return fast(x) end,
-      peers = { onednn(ctx.dir, spec), torch("infer", spec) },
+      peers = { onednn(ctx.dir, spec), torch("infer", spec), onnxruntime(spec) },
       close = function()
         fast:close()
         x:close()
@@ -143,6 +174,6 @@ function chain.train(spec)
   end
 end
 
-chain.python = python
+chain.python, chain.onnxruntime = python, onnxruntime
 
 return chain

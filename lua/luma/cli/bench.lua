@@ -66,7 +66,7 @@ end
 
 return {
   name = "bench",
-  summary = "time the hot paths beside PyTorch, oneDNN and OpenCV, where they are installed",
+  summary = "time the hot paths beside PyTorch, oneDNN, ONNX Runtime and OpenCV, where they are installed",
   parser = function(p)
     p:option("--filter", "Only cases whose name contains this."):argname "NAME"
     p:option("--json", "Also write one JSON object a line: name, threads, median_ms, min_ms, runs, gflops, "
