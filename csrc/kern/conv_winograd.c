@@ -262,18 +262,22 @@ static void transform_input(const work *s, int64_t first, int64_t count, int64_t
   }
 }
 
-/* The products of one frequency and one panel, into m.  The weights that
- * follow in u are fetched meanwhile, an equal part with every group of tiles. */
+static const float *weights_of(const work *s, int64_t panel, int64_t freq) {
+  const int64_t wide = vectors_of(s->f, s->g.k, panel) * s->f->lanes;
+  return s->u + (panel * panel_floats(s->f) * s->freqs + freq * wide) * s->blocks * s->f->lanes;
+}
+
+/* The products of one frequency and one panel, into m.  The weights wanted
+ * next are fetched meanwhile, an equal part with every group of tiles. */
 static void multiply(const work *s, int64_t count, int64_t panel, int64_t freq, const float *v,
-                     float *m) {
+                     const float *next, float *m) {
   const int64_t depth = s->blocks * s->f->lanes, vectors = vectors_of(s->f, s->g.k, panel),
                 wide = vectors * s->f->lanes;
   const int64_t pace = lm_min64(LM_WINOGRAD_LINE, lm_ceil_div(wide, lm_ceil_div(count, ROWS)));
-  const float *u = s->u + (panel * panel_floats(s->f) * s->freqs + freq * wide) * depth;
-  const float *ahead = u + wide * depth;
-  for (int64_t t = 0; t < count; t += ROWS, ahead += pace * depth)
+  const float *u = weights_of(s, panel, freq);
+  for (int64_t t = 0; t < count; t += ROWS, next += pace * depth)
     s->f->product[lm_min64(ROWS, count - t)][vectors](s->blocks, v + t * depth, u, m + t * wide,
-                                                      ahead, pace);
+                                                      next, pace);
 }
 
 /* The outputs of one panel, tile by tile: a pixel's channels lie together. */
@@ -321,7 +325,8 @@ static void wide_chunk(void *context, int64_t chunk, int worker) {
   transform_input(s, at.first, at.count, 0, s->blocks, v);
   for (int64_t panel = 0; panel < s->panels; panel++) {
     for (int64_t q = 0; q < s->freqs; q++)
-      multiply(s, at.count, panel, q, v + q * s->v_step, m + q * s->m_step);
+      multiply(s, at.count, panel, q, v + q * s->v_step, weights_of(s, panel, q + 1),
+               m + q * s->m_step);
     transform_output(s, at.first, at.count, panel, m);
   }
 }
@@ -347,8 +352,11 @@ static void deep_product_chunk(void *context, int64_t chunk, int worker) {
   const int64_t parts = product_parts(s), q = chunk / parts, part = chunk % parts;
   const float *v = s->scratch + q * s->v_step;
   float *m = s->scratch + s->v_floats + q * s->m_step;
-  for (int64_t panel = s->panels * part / parts; panel < s->panels * (part + 1) / parts; panel++)
-    multiply(s, s->at.count, panel, q, v, m + panel * s->panel_step);
+  const int64_t p0 = s->panels * part / parts, p1 = s->panels * (part + 1) / parts;
+  for (int64_t panel = p0; panel < p1; panel++)
+    multiply(s, s->at.count, panel, q, v,
+             panel + 1 < p1 ? weights_of(s, panel + 1, q) : weights_of(s, p0, q + 1),
+             m + panel * s->panel_step);
 }
 
 static void deep_output_chunk(void *context, int64_t chunk, int worker) {
