@@ -48,7 +48,7 @@ typedef struct {
    * over tiles (see outer_tiles); 36 sums to 9 taps, `lanes` floats apart. */
   lm_winograd_input *grad_output;
   void (*grad_product)(int64_t count, const float *v, const float *w, float *u /* [in out] */,
-                       int64_t us);
+                       int64_t us, const float *ahead, int64_t pace);
   void (*grad_weight)(const float *u, int64_t fs, float *taps /* [out] */);
 } lm_winograd_kernels;
 

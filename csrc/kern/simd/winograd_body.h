@@ -25,8 +25,9 @@ static void gather4_tile(const float *u, int64_t fs, float *taps) {
   transform_tile(6, 3, gather4, u, 6 * fs, fs, taps, LANES);
 }
 
-static void outer_product(int64_t count, const float *v, const float *w, float *u, int64_t us) {
-  outer_tiles(GRAD_ROWS, count, v, w, u, us);
+static void outer_product(int64_t count, const float *v, const float *w, float *u, int64_t us,
+                          const float *ahead, int64_t pace) {
+  outer_tiles(GRAD_ROWS, count, v, w, u, us, ahead, pace);
 }
 
 /* A whole tile has its own copy, without the tests for its edge. */

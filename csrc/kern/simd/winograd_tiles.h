@@ -216,17 +216,21 @@ INLINE void product_tiles(const int tiles, const int n, int64_t groups, const fl
 }
 
 /* u[i][0 .. 2 LANES) += sum over t of v[t][i] * w[t][0 .. 2 LANES), i < rows;
- * v's tiles LANES, w's 2 LANES, u's rows us floats apart. */
+ * v's tiles LANES, w's 2 LANES, u's rows us floats apart; ahead and pace as
+ * above. */
 INLINE void outer_tiles(const int rows, int64_t count, const float *v, const float *w, float *u,
-                        int64_t us) {
+                        int64_t us, const float *ahead, int64_t pace) {
   vec a[8][2];
   UNROLL for (int i = 0; i < rows; i++) {
     a[i][0] = vec_load(u + i * us);
     a[i][1] = vec_load(u + i * us + LANES);
+    __builtin_prefetch(u + (rows + i) * us, 1);
+    __builtin_prefetch(u + (rows + i) * us + LANES, 1);
   }
-  for (int64_t t = 0; t < count; t++, v += LANES, w += 2 * LANES) {
+  for (int64_t t = 0; t < count; t++, v += LANES, w += 2 * LANES, ahead += pace) {
     const vec w0 = vec_load(w), w1 = vec_load(w + LANES);
     __builtin_prefetch(v + 16 * LANES);
+    __builtin_prefetch(ahead, 0, 2);
     UNROLL for (int i = 0; i < rows; i++) {
       const vec x = vec_set(v[i]);
       a[i][0] = vec_fma(x, w0, a[i][0]);
