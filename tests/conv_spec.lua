@@ -69,6 +69,21 @@ describe("conv2d", function()
     assert.is_string(info[1].when)
   end)
 
+  -- Processors take a hundred times as long for such numbers, and the gradients
+  -- of a saturated softmax are full of them.
+  it("takes numbers below 1.2e-38 as zero, on every thread, and nothing else does", function()
+    local tiny, ones = luma.full({ 1, 40, 40, 16 }, 1e-39), luma.ones(3, 3, 16, 16)
+    local before = luma.threads()
+    for threads = 1, 2 do
+      luma.threads(threads)
+      assert.equal(0, luma.max(luma.conv2d(tiny, ones)):item())
+      assert.equal(0, luma.max(luma.conv2d_grad_weight(tiny, luma.ones(1, 38, 38, 16), { kernel = 3 })):item())
+      assert.equal(0, luma.max(luma.linear(tiny:reshape(40, 640), luma.ones(640, 2))):item())
+      assert.is_true(luma.min(luma.mul(tiny, 2)):item() > 0) -- the mode is back
+    end
+    luma.threads(before)
+  end)
+
   it("frees its scratch at once", function()
     collectgarbage()
     local before = luma.memory().live

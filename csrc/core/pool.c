@@ -16,12 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/denormal.h"
+
 struct lm_job {
   lm_chunk_fn fn;
   void *context;
   int64_t count, next, running;
   int generation; /* of the process that started it */
   bool cut;       /* interrupted before every chunk ran */
+  uint64_t mode;  /* floating-point mode of the starter, see denormal.h */
   struct lm_job *link;
 };
 typedef struct lm_job task;
@@ -109,7 +112,10 @@ static void run_chunk(task **list, task *t, int id) {
   pthread_mutex_unlock(&lock);
   const int outer = worker_id;
   worker_id = id;
+  const uint64_t before = lm_fp_mode();
+  lm_fp_set(t->mode);
   t->fn(t->context, chunk, id);
+  lm_fp_set(before);
   worker_id = outer;
   pthread_mutex_lock(&lock);
   t->running--;
@@ -205,7 +211,8 @@ bool lm_parallel(int64_t count, lm_chunk_fn fn, void *context) {
   }
   pthread_mutex_lock(&lock);
   ensure_workers();
-  task t = {.fn = fn, .context = context, .count = count, .generation = generation};
+  task t = {
+      .fn = fn, .context = context, .count = count, .generation = generation, .mode = lm_fp_mode()};
   list_append(&foreground, &t);
   announce(&work_waits);
   while (t.next < t.count) run_chunk(&foreground, &t, 0);
@@ -223,6 +230,7 @@ lm_job *lm_job_start(int64_t count, lm_chunk_fn fn, void *context, lm_err *e) {
   t->fn = fn;
   t->context = context;
   t->count = count;
+  t->mode = lm_fp_mode();
   if (count > 0) {
     pthread_mutex_lock(&lock);
     ensure_workers();

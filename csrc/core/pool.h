@@ -18,7 +18,8 @@ typedef void (*lm_chunk_fn)(void *context, int64_t chunk, int worker);
 
 /* Runs fn for chunks 0 .. count-1 and returns when all are done.  Called from
  * inside a chunk it runs them in order on the calling thread (worker is then
- * the caller's).  Returns false when the interrupt flag cut it short: the
+ * the caller's).  The caller's floating-point mode holds for them (denormal.h).
+ * Returns false when the interrupt flag cut it short: the
  * output is incomplete and must not be used. */
 bool lm_parallel(int64_t count, lm_chunk_fn fn, void *context);
 

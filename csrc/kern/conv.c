@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/cpu.h"
+#include "core/denormal.h"
 #include "core/pool.h"
 #include "kern/conv_direct.h"
 #include "kern/conv_gemm.h"
@@ -200,8 +201,8 @@ int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
          lm_winograd_scratch(&g) + turned;
 }
 
-bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
-                   void *scratch, float *y) {
+static bool forward(const lm_conv2d *p, const float *x, const float *w, const float *b,
+                    void *scratch, float *y) {
   if (p->algo[LM_CONV_FORWARD] == LM_CONV_DIRECT) return lm_conv_direct_fwd(p, x, w, b, scratch, y);
   if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
   const lm_winograd g = lm_conv2d_winograd(p);
@@ -209,8 +210,8 @@ bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const flo
   return lm_winograd_weights(g.m, g.c, g.k, w, u) && lm_winograd_run(&g, x, u, b, rest, y);
 }
 
-bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
-                     float *dx) {
+static bool backward_input(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
+                           float *dx) {
   if (!is_winograd(p->algo[LM_CONV_GRAD_INPUT])) return lm_conv_gemm_bwd_x(p, dy, w, scratch, dx);
   const lm_winograd g = gradient_winograd(p);
   float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k),
@@ -219,11 +220,37 @@ bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *
          lm_winograd_run(&g, dy, u, NULL, rest, dx);
 }
 
-bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
-                     float *dw) {
+static bool backward_weight(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
+                            float *dw) {
   if (!is_winograd(p->algo[LM_CONV_GRAD_WEIGHT])) return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
   const lm_winograd g = lm_conv2d_winograd(p);
   return lm_winograd_grad(&g, x, dy, scratch, dw);
+}
+
+/* Denormals are flushed: core/denormal.h. */
+
+bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
+                   void *scratch, float *y) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = forward(p, x, w, b, scratch, y);
+  lm_flush_end(before);
+  return done;
+}
+
+bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
+                     float *dx) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = backward_input(p, dy, w, scratch, dx);
+  lm_flush_end(before);
+  return done;
+}
+
+bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
+                     float *dw) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = backward_weight(p, x, dy, scratch, dw);
+  lm_flush_end(before);
+  return done;
 }
 
 /* ---- the bias gradient: a column sum over fixed blocks of rows ---- */

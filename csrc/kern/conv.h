@@ -62,7 +62,8 @@ lm_winograd lm_conv2d_winograd(const lm_conv2d *p);
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass);
 
 /* Each returns false when interrupted (the output is then incomplete).
- * x, w, y, dy, dx, dw as above; b may be NULL; scratch 64-byte aligned. */
+ * x, w, y, dy, dx, dw as above; b may be NULL; scratch 64-byte aligned.
+ * Numbers below 1.2e-38 count as zero (core/denormal.h). */
 bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
                    void *scratch, /* [scratch] */
                    float *y);     /* [out] (n,oh,ow,k) */

@@ -6,6 +6,7 @@
 
 #include "core/blas.h"
 #include "core/clones.h"
+#include "core/denormal.h"
 #include "core/pool.h"
 
 enum {
@@ -85,8 +86,8 @@ LM_CLONES static void bwd_w_chunk(void *context, int64_t chunk, int worker) {
     for (int64_t j = 0; j < n; j++) w->out[(first + i) * n + j] = sum[j][i];
 }
 
-bool lm_dense_fwd(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
-                  void *scratch, float *y) {
+static bool forward(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
+                    void *scratch, float *y) {
   if (n <= LM_DENSE_FEW) {
     transpose(k, n, w, scratch);
     work s = {.m = m, .k = k, .n = n, .x = x, .wt = scratch, .b = b, .out = y};
@@ -100,8 +101,8 @@ bool lm_dense_fwd(int64_t m, int64_t k, int64_t n, const float *x, const float *
   return m == 0 || k == 0 || lm_sgemm(false, false, m, n, k, 1.0f, x, k, w, n, 1.0f, y, n);
 }
 
-bool lm_dense_bwd_x(int64_t m, int64_t k, int64_t n, const float *dy, const float *w, void *scratch,
-                    float *dx) {
+static bool backward_input(int64_t m, int64_t k, int64_t n, const float *dy, const float *w,
+                           void *scratch, float *dx) {
   if (m == 0 || k == 0) return true;
   if (n == 0) {
     memset(dx, 0, (size_t)(m * k) * sizeof *dx);
@@ -113,7 +114,8 @@ bool lm_dense_bwd_x(int64_t m, int64_t k, int64_t n, const float *dy, const floa
   return lm_parallel(lm_ceil_div(m, ROWS), bwd_x_chunk, &s);
 }
 
-bool lm_dense_bwd_w(int64_t m, int64_t k, int64_t n, const float *x, const float *dy, float *dw) {
+static bool backward_weight(int64_t m, int64_t k, int64_t n, const float *x, const float *dy,
+                            float *dw) {
   if (k == 0 || n == 0) return true;
   if (m == 0) {
     memset(dw, 0, (size_t)(k * n) * sizeof *dw);
@@ -122,6 +124,31 @@ bool lm_dense_bwd_w(int64_t m, int64_t k, int64_t n, const float *x, const float
   if (n > LM_DENSE_FEW) return lm_sgemm(true, false, k, n, m, 1.0f, x, k, dy, n, 0.0f, dw, n);
   work s = {.m = m, .k = k, .n = n, .x = x, .dy = dy, .out = dw};
   return lm_parallel(lm_ceil_div(k, SPAN), bwd_w_chunk, &s);
+}
+
+/* Denormals are flushed: core/denormal.h. */
+
+bool lm_dense_fwd(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
+                  void *scratch, float *y) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = forward(m, k, n, x, w, b, scratch, y);
+  lm_flush_end(before);
+  return done;
+}
+
+bool lm_dense_bwd_x(int64_t m, int64_t k, int64_t n, const float *dy, const float *w, void *scratch,
+                    float *dx) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = backward_input(m, k, n, dy, w, scratch, dx);
+  lm_flush_end(before);
+  return done;
+}
+
+bool lm_dense_bwd_w(int64_t m, int64_t k, int64_t n, const float *x, const float *dy, float *dw) {
+  const uint64_t before = lm_flush_begin();
+  const bool done = backward_weight(m, k, n, x, dy, dw);
+  lm_flush_end(before);
+  return done;
 }
 
 /* ---- column sums ---- */
