@@ -50,7 +50,8 @@ static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
     case LM_CONV_WINOGRAD6:
       return winograd && (pass == LM_CONV_FORWARD || (pass == LM_CONV_GRAD_INPUT && turnable));
     case LM_CONV_DIRECT:
-      return pass == LM_CONV_FORWARD && (lm_conv_direct_depthwise(p) || lm_conv_direct_shallow(p));
+      return (pass == LM_CONV_FORWARD && lm_conv_direct_depthwise(p)) ||
+             (pass != LM_CONV_GRAD_INPUT && lm_conv_direct_shallow(p));
   }
   return false;
 }
@@ -76,7 +77,7 @@ const lm_conv_rule lm_conv_rules[] = {
     {"depthwise, forward", LM_CONV_DIRECT, "too little work a byte for products",
      lm_conv_direct_depthwise},
     {"up to 8 input channels, 8 output channels or more, kernel up to 11x11, stride up to 4, "
-     "with AVX2 or AVX-512, forward",
+     "with AVX2 or AVX-512, forward and weight gradient",
      LM_CONV_DIRECT, "summed in registers; im2col would write more than it reads", has_few_inputs},
     {"3x3 stride 1, 16 channels or more, 192 outputs a side or more; not the weight gradient",
      LM_CONV_WINOGRAD6, "a fifth of the multiplications", is_large},
@@ -192,7 +193,8 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
 }
 
 int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
-  if (p->algo[pass] == LM_CONV_DIRECT) return lm_conv_direct_scratch(p);
+  if (p->algo[pass] == LM_CONV_DIRECT)
+    return pass == LM_CONV_FORWARD ? lm_conv_direct_scratch(p) : lm_conv_direct_grad_scratch(p);
   if (!is_winograd(p->algo[pass])) return lm_conv_gemm_scratch(p, pass);
   const lm_winograd g = pass == LM_CONV_GRAD_INPUT ? gradient_winograd(p) : lm_conv2d_winograd(p);
   if (pass == LM_CONV_GRAD_WEIGHT) return lm_winograd_grad_scratch(&g);
@@ -222,6 +224,8 @@ static bool backward_input(const lm_conv2d *p, const float *dy, const float *w, 
 
 static bool backward_weight(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
                             float *dw) {
+  if (p->algo[LM_CONV_GRAD_WEIGHT] == LM_CONV_DIRECT)
+    return lm_conv_direct_bwd_w(p, x, dy, scratch, dw);
   if (!is_winograd(p->algo[LM_CONV_GRAD_WEIGHT])) return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
   const lm_winograd g = lm_conv2d_winograd(p);
   return lm_winograd_grad(&g, x, dy, scratch, dw);

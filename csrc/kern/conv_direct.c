@@ -1,4 +1,5 @@
-/* conv_direct.c: the two direct convolutions; a chunk is one output row.
+/* conv_direct.c: the two direct convolutions; a chunk is one output row, in the
+ * gradient some rows.
  *
  * Depthwise: for each tap y[pixel][channel] += x[pixel under the tap][channel] *
  * w[tap][channel], which the compiler makes vectors of.
@@ -8,7 +9,9 @@
  * kw*c inputs of a kernel row lie side by side; some pixels times two vectors
  * of output channels are then summed in registers (simd/direct_body.h), with
  * bias and ReLU on the way out.  The weights are first copied to panels
- * [panel][kh*kw*c][2 vectors], filled up with zeros. */
+ * [panel][kh*kw*c][2 vectors], filled up with zeros.  The weight gradient sums
+ * products of the same strip with the row of dy, a chunk of rows for itself; the
+ * chunks' sums are added up in order. */
 #include "kern/conv_direct.h"
 
 #include <math.h>
@@ -154,6 +157,78 @@ static void shallow_chunk(void *context, int64_t chunk, int worker) {
         memcpy(to + i * p->k, patch + i * panel, (size_t)have * sizeof(float));
     }
   }
+}
+
+/* ---- the weight gradient of few input channels ---- */
+
+enum { GRAD_ROWS = 16, GRAD_CHUNKS = 256 }; /* at least so many rows, at most so many chunks */
+
+typedef struct {
+  shallow_work s; /* strips; y is unused */
+  const float *dy;
+  float *rows, *sums;                  /* a worker: a row of dy filled up; a chunk: its sums */
+  int64_t chunk_rows, chunks, k, wide; /* wide: k filled up to whole panels */
+} grad_work;
+
+static grad_work grad(const lm_conv2d *p, void *scratch) {
+  grad_work g = {.s = shallow(p, NULL), .k = p->k};
+  const int64_t rows = p->n * p->oh;
+  g.chunk_rows = lm_max64(GRAD_ROWS, lm_ceil_div(rows, GRAD_CHUNKS));
+  g.chunks = lm_ceil_div(rows, g.chunk_rows);
+  g.wide = g.s.panels * g.s.f->panel;
+  if (scratch == NULL) return g;
+  g.s.strips = scratch;
+  g.rows = g.s.strips + lm_pool_threads() * g.s.strip_all;
+  g.sums = g.rows + lm_pool_threads() * line(p->ow * g.wide);
+  return g;
+}
+
+static void grad_chunk(void *context, int64_t chunk, int worker) {
+  const grad_work *g = context;
+  const shallow_work *s = &g->s;
+  const lm_conv2d *p = s->p;
+  const int64_t run = p->kw * p->c, last = lm_min64(p->n * p->oh, (chunk + 1) * g->chunk_rows);
+  float *strip = s->strips + worker * s->strip_all,
+        *filled = g->rows + worker * line(p->ow * g->wide),
+        *sum = g->sums + chunk * s->taps * g->wide;
+  memset(sum, 0, (size_t)(s->taps * g->wide) * sizeof(float));
+  for (int64_t row = chunk * g->chunk_rows; row < last; row++) {
+    const float *dy = g->dy + row * p->ow * p->k;
+    for (int64_t i = 0; i < p->ow && g->wide > p->k; i++) {
+      memcpy(filled + i * g->wide, dy + i * p->k, (size_t)p->k * sizeof(float));
+      memset(filled + i * g->wide + p->k, 0, (size_t)(g->wide - p->k) * sizeof(float));
+    }
+    if (g->wide > p->k) dy = filled;
+    fill_strip(s, row / p->oh, row % p->oh, strip);
+    for (int64_t q = 0; q < g->wide; q += s->f->panel)
+      for (int64_t i = 0; i < p->kh; i++)
+        for (int64_t t = 0; t < run; t += s->f->most_taps)
+          s->f->taps[lm_min64(s->f->most_taps, run - t)](
+              strip + i * s->strip_row + t, p->stride[1] * p->c, p->ow, dy + q, g->wide,
+              sum + (i * run + t) * g->wide + q, g->wide);
+  }
+}
+
+int64_t lm_conv_direct_grad_scratch(const lm_conv2d *p) {
+  const grad_work g = grad(p, NULL);
+  return (lm_pool_threads() * (g.s.strip_all + line(p->ow * g.wide)) +
+          g.chunks * g.s.taps * g.wide) *
+         (int64_t)sizeof(float);
+}
+
+bool lm_conv_direct_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
+                          float *dw) {
+  grad_work g = grad(p, scratch);
+  g.s.x = x;
+  g.dy = dy;
+  if (!lm_parallel(g.chunks, grad_chunk, &g)) return false;
+  for (int64_t t = 0; t < g.s.taps; t++)
+    for (int64_t k = 0; k < p->k; k++) {
+      double sum = 0;
+      for (int64_t i = 0; i < g.chunks; i++) sum += (double)g.sums[(i * g.s.taps + t) * g.wide + k];
+      dw[t * p->k + k] = (float)sum;
+    }
+  return true;
 }
 
 /* ---- the door ---- */

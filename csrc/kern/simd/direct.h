@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum { LM_DIRECT_MAXPIXELS = 14, LM_DIRECT_MAXPANEL = 32 };
+enum { LM_DIRECT_MAXPIXELS = 14, LM_DIRECT_MAXPANEL = 32, LM_DIRECT_MAXTAPS = 9 };
 
 typedef struct {
   int pixels; /* output pixels the kernel holds in registers: 14 or 6 */
@@ -18,6 +18,11 @@ typedef struct {
    * [rows*run][panel], b [panel]. */
   void (*tile)(const float *strip, int64_t rs, int64_t ps, int64_t rows, int64_t run,
                const float *w, const float *b, float floor, float *y, int64_t ys);
+  /* [taps], 1 .. most_taps.  [in out] sum: for t < taps of one kernel row
+   * sum[t*ss ..+panel) += sum over pixels of strip[pixel*ps + t] * dy[pixel*ys ..+panel). */
+  int most_taps;
+  void (*taps[LM_DIRECT_MAXTAPS + 1])(const float *strip, int64_t ps, int64_t pixels,
+                                      const float *dy, int64_t ys, float *sum, int64_t ss);
 } lm_direct_kernels;
 
 extern const lm_direct_kernels lm_direct_plain;

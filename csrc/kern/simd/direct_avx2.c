@@ -2,9 +2,10 @@
  * accumulators, two of weights, one input. */
 #if defined(__AVX2__)
 enum { PIXELS = 6 };
+#define MOST_TAPS 5
 #include "kern/simd/direct_body.h"
 
-const lm_direct_kernels lm_direct_avx2 = {PIXELS, 2 * LANES, tile};
+const lm_direct_kernels lm_direct_avx2 = TABLE;
 #else
 typedef int nothing_to_compile_here;
 #endif
