@@ -113,7 +113,8 @@ static work setup(const lm_winograd *g, void *scratch) {
   s.groups = lm_ceil_div(s.tiles, ROWS);
   s.chunks = lm_ceil_div(s.groups, WIDE_GROUPS);
   s.deep = s.freqs * g->c * g->k > DEEP_WEIGHTS || s.chunks < FEW_CHUNKS;
-  s.chunks = lm_min64(s.groups, round_up(s.chunks, lm_pool_threads())); /* an equal share each */
+  /* An equal share each.  Tiles are independent: the cut does not show in the result. */
+  s.chunks = lm_min64(s.groups, round_up(s.chunks, lm_pool_threads()));
   const int64_t places = ROWS * lm_min64(s.groups, s.deep ? DEEP_GROUPS : WIDE_GROUPS);
   const int64_t depth = s.blocks * s.f->lanes;
   s.panel_step = places * panel_floats(s.f);
