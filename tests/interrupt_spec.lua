@@ -40,9 +40,10 @@ describe("interrupt", function()
     return (exit - ready) / 1e9, code, table.concat(text)
   end
 
-  -- One second on a machine that is free; the share of a processor we get of it otherwise.
+  -- It takes well under a second on a machine that is free.  What hangs takes for
+  -- ever, so a busy or instrumented machine is given time.
   local function patience()
-    return math.max(1, 2 * (uv.loadavg()) / #uv.cpu_info()) -- the mean of a minute; bursts are twice that
+    return math.max(4, 4 * (uv.loadavg()) / #uv.cpu_info())
   end
 
   local head = "io.stdout:setvbuf 'no' "
@@ -52,7 +53,7 @@ describe("interrupt", function()
     print(ok, err)]]
 
   local function stops(name, work)
-    it("stops " .. name .. " within a second", function()
+    it("stops " .. name .. " soon", function()
       local seconds, code, text = interrupted(head .. work .. tail)
       assert.truthy(text:find("stopped", 1, true), text)
       assert.equal(130, code)
