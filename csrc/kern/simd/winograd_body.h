@@ -4,11 +4,16 @@
 #include "kern/simd/winograd.h"
 #include "kern/simd/winograd_tiles.h"
 
+/* Where V lies in L3 the next block's lines are fetched for writing first.  Not
+ * with the 64 lines of an 8x8 tile, which is for wide layers: V lies in L2 there. */
 #define INPUT(name, in, out, f)                                                                    \
   static void name(const float *src, int64_t rs, int64_t ps, int64_t blocks, float *v, int64_t bs, \
                    int64_t fs) {                                                                   \
-    for (int64_t b = 0; b < blocks; b++)                                                           \
-      transform_tile(in, out, f, src + b * LANES, rs, ps, v + b * bs, fs);                         \
+    for (int64_t b = 0; b < blocks; b++, src += LANES, v += bs) {                                  \
+      UNROLL for (int q = 0; q < out * out && out == 6; q++)                                       \
+          __builtin_prefetch(v + bs + q * fs, 1);                                                  \
+      transform_tile(in, out, f, src, rs, ps, v, fs);                                              \
+    }                                                                                              \
   }
 INPUT(input4_tile, 6, 6, input4)
 INPUT(input6_tile, 8, 8, input6)
