@@ -31,14 +31,17 @@ typedef struct {
 bool lm_file_replace(const char *path, const lm_span *spans, int64_t count, lm_err *e);
 
 /* The same in steps, for many files at once: stage all (written, without a
- * name), commit all (flushed, renamed), flush the folder once.  Files that are
- * flushed one after the other share the disk's waits. */
+ * name), flush all with one wait for the disk, commit all (renamed; what is not
+ * flushed yet is flushed first), flush the folder once. */
 typedef struct {
   int fd;     /* of the temporary file; -1 when there is none */
   bool named; /* it has the name below */
+  bool flushed;
   char temp[4144];
 } lm_staged;
 bool lm_file_stage(const char *path, const lm_span *spans, int64_t count, lm_staged *s, lm_err *e);
+/* *device: the file system flushed before in this series, 0 at its start. */
+void lm_file_flush(lm_staged *s, uint64_t *device);
 bool lm_file_commit(const char *path, lm_staged *s, lm_err *e); /* ends s, also on failure */
 void lm_file_discard(lm_staged *s);                             /* ends s; twice is fine */
 void lm_folder_flush(const char *path);                         /* of the folder that holds path */

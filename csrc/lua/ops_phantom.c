@@ -116,7 +116,11 @@ static int l_phantom_files(lua_State *L) {
              .slice = (largest * largest + lm_phantom_scratch() + 127) / 64 * 64,
              .quality = quality};
   b.scratch = luma_newscratch(L, b.slice * lm_pool_threads());
-  const bool whole = lm_parallel(n, draw_one, &b) && lm_parallel(n, name_one, &b);
+  bool whole = lm_parallel(n, draw_one, &b);
+  uint64_t device = 0;
+  for (int64_t i = 0; i < n && whole; i++)
+    if (tasks[i].open) lm_file_flush(&tasks[i].staged, &device);
+  whole = whole && lm_parallel(n, name_one, &b);
   for (int64_t i = 0; i < n; i++)
     if (tasks[i].open) lm_file_discard(&tasks[i].staged);
   if (whole && n > 0) lm_folder_flush(tasks[n - 1].path);

@@ -79,6 +79,8 @@ static bool same_folder(const char *a, const char *b) {
  * takes milliseconds, and the caller then knows exactly what was done. */
 static void run_batch(batch *b) {
   lm_parallel(b->count, prepare_one, b);
+  uint64_t device = 0;
+  for (int64_t i = 0; i < b->count; i++) lm_file_flush(&b->items[i].staged, &device);
   if (lm_interrupted())
     for (int64_t i = 0; i < b->count; i++) commit_one(b, i, 0);
   else
