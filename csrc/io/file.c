@@ -147,7 +147,10 @@ bool lm_file_stage(const char *path, const lm_span *spans, int64_t count, lm_sta
   if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) return lm_fail(e, LM_E_IO, "is a folder");
   s->fd = open_temp(folder_of(path, buf), s->temp, &s->named, e);
   if (s->fd < 0) return false;
-  if (write_all(s->fd, spans, count, e)) return true;
+  if (write_all(s->fd, spans, count, e)) {
+    sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* the disk starts meanwhile */
+    return true;
+  }
   lm_file_discard(s);
   return false;
 }
