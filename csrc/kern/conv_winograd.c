@@ -41,7 +41,7 @@ enum {
   DEEP_WEIGHTS = 3 << 20, /* floats of U beyond which a layer is deep: 12 MiB */
   DEEP_GROUPS = 48,       /* groups in hand at once */
   DEEP_BLOCKS = 8,        /* channel blocks an input chunk */
-  DEEP_CHANNELS = 256,    /* output channels a product chunk */
+  DEEP_SHARES = 8,        /* product chunks a thread, at least */
   DEEP_OUTPUTS = 42,      /* tiles an output chunk */
   FEW_CHUNKS = 4,         /* a wide layer with fewer chunks than this goes the deep way */
   PATCH = 8 * 8 * LM_WINOGRAD_MAXLANES
@@ -85,6 +85,7 @@ typedef struct {
   int64_t v_floats, m_floats;
   bool deep;
   int64_t panel_step; /* deep: floats of m from one panel to the next */
+  int64_t parts;      /* deep: the panels of a frequency are cut into */
   span at;            /* deep: the tiles in hand */
 } work;
 
@@ -118,6 +119,8 @@ static work setup(const lm_winograd *g, void *scratch) {
   const int64_t places = ROWS * lm_min64(s.groups, s.deep ? DEEP_GROUPS : WIDE_GROUPS);
   const int64_t depth = s.blocks * s.f->lanes;
   s.panel_step = places * panel_floats(s.f);
+  /* One part, so that V is read once, unless that leaves the threads too few chunks to share. */
+  s.parts = lm_min64(s.panels, lm_ceil_div(DEEP_SHARES * lm_pool_threads(), s.freqs));
   s.v_step = spread(places * depth);
   s.m_step = spread(s.panel_step * (s.deep ? s.panels : 1));
   s.v_floats = round_up(s.freqs * s.v_step, 16);
@@ -343,17 +346,13 @@ static void deep_input_chunk(void *context, int64_t chunk, int worker) {
                   lm_min64(s->blocks, b + DEEP_BLOCKS), s->scratch + t * s->blocks * s->f->lanes);
 }
 
-static int64_t product_parts(const work *s) {
-  return lm_ceil_div(s->panels, DEEP_CHANNELS / panel_floats(s->f));
-}
-
 static void deep_product_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *s = context;
-  const int64_t parts = product_parts(s), q = chunk / parts, part = chunk % parts;
+  const int64_t q = chunk / s->parts, part = chunk % s->parts;
   const float *v = s->scratch + q * s->v_step;
   float *m = s->scratch + s->v_floats + q * s->m_step;
-  const int64_t p0 = s->panels * part / parts, p1 = s->panels * (part + 1) / parts;
+  const int64_t p0 = s->panels * part / s->parts, p1 = s->panels * (part + 1) / s->parts;
   for (int64_t panel = p0; panel < p1; panel++)
     multiply(s, s->at.count, panel, q, v,
              panel + 1 < p1 ? weights_of(s, panel + 1, q) : weights_of(s, p0, q + 1),
@@ -382,7 +381,7 @@ bool lm_winograd_run(const lm_winograd *g, const float *x, const float *u, const
     s.at = part_of(&s, r, rounds);
     if (!lm_parallel(lm_ceil_div(s.at.count, ROWS) * lm_ceil_div(s.blocks, DEEP_BLOCKS),
                      deep_input_chunk, &s) ||
-        !lm_parallel(s.freqs * product_parts(&s), deep_product_chunk, &s) ||
+        !lm_parallel(s.freqs * s.parts, deep_product_chunk, &s) ||
         !lm_parallel(s.panels * lm_ceil_div(s.at.count, DEEP_OUTPUTS), deep_output_chunk, &s))
       return false;
   }
