@@ -1,10 +1,11 @@
 local luma = require "luma"
+local folder = require "support.folder"
 local audit, data, files, json = luma.audit, luma.data, luma.files, luma.json
 
 local function in_folder(body)
-  local dir = assert(require("luv").fs_mkdtemp "/tmp/luma-audit-XXXXXX")
+  local dir = folder.new()
   local ok, err = pcall(body, dir)
-  os.execute("rm -rf " .. dir)
+  folder.remove(dir)
   if not ok then error(err, 0) end
 end
 

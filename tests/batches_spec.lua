@@ -1,4 +1,5 @@
 local luma = require "luma"
+local folder = require "support.folder"
 local files = require "luma.files"
 local data = luma.data
 local image, system = luma.core.image, luma.core.system
@@ -43,7 +44,7 @@ end
 
 describe("batches", function()
   setup(function()
-    dir = assert(require("luv").fs_mkdtemp "/tmp/luma-batches-XXXXXX")
+    dir = folder.new()
     local rng = luma.rng(1)
     for i = 1, 11 do
       local c = i % 2 == 0 and 3 or 1
@@ -52,7 +53,7 @@ describe("batches", function()
     end
     files.write_atomic(dir .. "/bad.png", "not an image")
   end)
-  teardown(function() os.execute("rm -rf " .. dir) end)
+  teardown(function() folder.remove(dir) end)
 
   it("decode, resize, repeat gray and scale as the single steps do", function()
     local index = index_of()

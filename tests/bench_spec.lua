@@ -7,10 +7,6 @@ local measure = require "luma.bench.measure"
 local Peer = require "luma.bench.peer"
 local folders = require "support.folder"
 
-local function folder()
-  return assert(uv.fs_mkdtemp "/tmp/luma-bench-spec-XXXXXX")
-end
-
 --- A child that answers 12.5 ms and dumps the given octal bytes.
 local function shell_peer(bytes, answer)
   local script = ([[echo ready; while read -r word file; do case $word in
@@ -36,7 +32,8 @@ describe("bench", function()
   end)
 
   it("writes the record the JSON contract names", function()
-    local dir = folder()
+    local dir = folders.new()
+    finally(function() folders.remove(dir) end)
     local r = measure.run(case { shell_peer(SAME) }, { runs = 3, dir = dir, say = error })
     assert.equal("fake", r.name)
     assert.equal(3, r.runs)
@@ -53,7 +50,8 @@ describe("bench", function()
   end)
 
   it("leaves out a peer that computes something else, dies or is absent, and says so", function()
-    local dir, said = folder(), {}
+    local dir, said = folders.new(), {}
+    finally(function() folders.remove(dir) end)
     local absent = function() return nil, "nothing there" end
     local silent = function() return Peer.start("silent", "/bin/false", {}) end
     local r = measure.run(case { shell_peer(OTHER), absent, silent },

@@ -1,19 +1,12 @@
 -- The main job from end to end, on few phantoms.
 local luma = require "luma"
-local uv = require "luv"
 local run = require "luma.experiment.run"
 local files, json, system = luma.files, luma.json, luma.core.system
 
-local top = assert(uv.fs_mkdtemp "/tmp/luma-covid-XXXXXX")
-local function at(...) return files.join(top, ...) end
+local folder = require "support.folder"
 
-local function remove_all(dir)
-  for _, name in ipairs(files.list(dir, true) or {}) do
-    local path = files.join(dir, name)
-    if files.is_dir(path) then remove_all(path) else files.remove(path) end
-  end
-  uv.fs_rmdir(dir)
-end
+local top -- made when the specs run: they may all be left out
+local function at(...) return files.join(top, ...) end
 
 local function shell(command)
   local out = os.tmpname()
@@ -42,8 +35,11 @@ local function on_phantoms(out, more)
 end
 
 describe("luma covid #slow", function()
-  lazy_setup(first_run)
-  lazy_teardown(function() remove_all(top) end)
+  lazy_setup(function()
+    top = folder.new()
+    first_run()
+  end)
+  lazy_teardown(function() folder.remove(top) end)
 
   it("says on its first line that the data is generated", function()
     local first = read "first.txt":match "[^\n]*"

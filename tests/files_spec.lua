@@ -1,11 +1,12 @@
 local files = require "luma.files"
+local folder = require "support.folder"
 local options = require "luma.options"
 
 -- A fresh folder for one test, removed with everything in it.
 local function in_folder(body)
-  local dir = assert(require("luv").fs_mkdtemp "/tmp/luma-files-XXXXXX")
+  local dir = folder.new()
   local ok, err = pcall(body, dir)
-  os.execute("rm -rf " .. dir)
+  folder.remove(dir)
   if not ok then error(err, 0) end
 end
 

@@ -1,10 +1,11 @@
 -- What users get wrong: each mistake is one clear line on stderr, exit code 1, no
 -- traceback, and no run folder left behind.  Every case is a process of its own.
 local luma = require "luma"
-local uv = require "luv"
 local files, image, store = luma.files, luma.image, luma.store
 
-local top = assert(uv.fs_mkdtemp "/tmp/luma-mistakes-XXXXXX")
+local folder = require "support.folder"
+
+local top -- made when the specs run: they may all be left out
 local function at(...) return files.join(top, ...) end
 local function put(bytes, ...)
   assert(files.mkdir_p(files.dirname(at(...))))
@@ -64,16 +65,13 @@ local function covid(words, ...)
   assert.is_false(files.exists(at "run"), "no run folder is left behind")
 end
 
-local function remove_all(path)
-  if files.kind(path) ~= "directory" then return uv.fs_unlink(path) end
-  for _, name in ipairs(files.list(path, true) or {}) do remove_all(files.join(path, name)) end
-  uv.fs_rmdir(path)
-end
-
 describe("mistakes", function()
   local good
-  lazy_setup(function() good = article "good" end)
-  lazy_teardown(function() remove_all(top) end)
+  lazy_setup(function()
+    top = folder.new()
+    good = article "good"
+  end)
+  lazy_teardown(function() folder.remove(top) end)
 
   it("none: the data of this spec runs", function()
     local code, complaint = run("covid", "--data", good, "--epochs", "1", "--out", at "fine")

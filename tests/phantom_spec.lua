@@ -1,11 +1,12 @@
 local luma = require "luma"
+local folder = require "support.folder"
 local files = require "luma.files"
 local data, image, system = luma.data, luma.core.image, luma.core.system
 
 local function in_folder(body)
-  local dir = assert(require("luv").fs_mkdtemp "/tmp/luma-phantom-XXXXXX")
+  local dir = folder.new()
   local ok, err = pcall(body, dir)
-  os.execute("rm -rf " .. dir)
+  folder.remove(dir)
   if not ok then error(err, 0) end
 end
 

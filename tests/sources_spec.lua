@@ -1,11 +1,12 @@
 local luma = require "luma"
+local folder = require "support.folder"
 local files = require "luma.files"
 local csv = require "luma.data.csv"
 local data = luma.data
 
 -- A tree of files for one test: {["a/b"] = "content"}, removed afterwards.
 local function in_tree(tree, body)
-  local dir = assert(require("luv").fs_mkdtemp "/tmp/luma-data-XXXXXX")
+  local dir = folder.new()
   local ok, err = pcall(function()
     for path, content in pairs(tree) do
       assert(files.mkdir_p(files.dirname(files.join(dir, path))))
@@ -13,7 +14,7 @@ local function in_tree(tree, body)
     end
     body(dir)
   end)
-  os.execute("rm -rf " .. dir)
+  folder.remove(dir)
   if not ok then error(err, 0) end
 end
 

@@ -39,14 +39,17 @@ static inline void lm_fp_set(uint64_t mode) {
 }
 #endif
 
-/* From here to lm_flush_end(what this returned). */
 static inline uint64_t lm_flush_begin(void) {
   const uint64_t before = lm_fp_mode();
   lm_fp_set(before | LM_FLUSH);
   return before;
 }
-static inline void lm_flush_end(uint64_t before) {
-  lm_fp_set(before);
+static inline void lm_flush_end(const uint64_t *before) {
+  lm_fp_set(*before);
 }
+
+/* A declaration: from here to the end of the block, however it is left. */
+#define LM_FLUSH_DENORMALS \
+  const uint64_t flush_before __attribute__((cleanup(lm_flush_end), unused)) = lm_flush_begin()
 
 #endif

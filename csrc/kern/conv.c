@@ -6,7 +6,6 @@
 
 #include "core/cpu.h"
 #include "core/denormal.h"
-#include "core/pool.h"
 #include "kern/conv_direct.h"
 #include "kern/conv_gemm.h"
 #include "kern/conv_winograd_grad.h"
@@ -203,8 +202,9 @@ int64_t lm_conv2d_scratch(const lm_conv2d *p, lm_conv_pass pass) {
          lm_winograd_scratch(&g) + turned;
 }
 
-static bool forward(const lm_conv2d *p, const float *x, const float *w, const float *b,
-                    void *scratch, float *y) {
+bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
+                   void *scratch, float *y) {
+  LM_FLUSH_DENORMALS;
   if (p->algo[LM_CONV_FORWARD] == LM_CONV_DIRECT) return lm_conv_direct_fwd(p, x, w, b, scratch, y);
   if (!is_winograd(p->algo[LM_CONV_FORWARD])) return lm_conv_gemm_fwd(p, x, w, b, scratch, y);
   const lm_winograd g = lm_conv2d_winograd(p);
@@ -212,8 +212,9 @@ static bool forward(const lm_conv2d *p, const float *x, const float *w, const fl
   return lm_winograd_weights(g.m, g.c, g.k, w, u) && lm_winograd_run(&g, x, u, b, rest, y);
 }
 
-static bool backward_input(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
-                           float *dx) {
+bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
+                     float *dx) {
+  LM_FLUSH_DENORMALS;
   if (!is_winograd(p->algo[LM_CONV_GRAD_INPUT])) return lm_conv_gemm_bwd_x(p, dy, w, scratch, dx);
   const lm_winograd g = gradient_winograd(p);
   float *u = scratch, *rest = u + lm_winograd_weight_floats(g.m, g.c, g.k),
@@ -222,72 +223,12 @@ static bool backward_input(const lm_conv2d *p, const float *dy, const float *w, 
          lm_winograd_run(&g, dy, u, NULL, rest, dx);
 }
 
-static bool backward_weight(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
-                            float *dw) {
+bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
+                     float *dw) {
+  LM_FLUSH_DENORMALS;
   if (p->algo[LM_CONV_GRAD_WEIGHT] == LM_CONV_DIRECT)
     return lm_conv_direct_bwd_w(p, x, dy, scratch, dw);
   if (!is_winograd(p->algo[LM_CONV_GRAD_WEIGHT])) return lm_conv_gemm_bwd_w(p, x, dy, scratch, dw);
   const lm_winograd g = lm_conv2d_winograd(p);
   return lm_winograd_grad(&g, x, dy, scratch, dw);
-}
-
-/* Denormals are flushed: core/denormal.h. */
-
-bool lm_conv2d_fwd(const lm_conv2d *p, const float *x, const float *w, const float *b,
-                   void *scratch, float *y) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = forward(p, x, w, b, scratch, y);
-  lm_flush_end(before);
-  return done;
-}
-
-bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w, void *scratch,
-                     float *dx) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = backward_input(p, dy, w, scratch, dx);
-  lm_flush_end(before);
-  return done;
-}
-
-bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy, void *scratch,
-                     float *dw) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = backward_weight(p, x, dy, scratch, dw);
-  lm_flush_end(before);
-  return done;
-}
-
-/* ---- the bias gradient: a column sum over fixed blocks of rows ---- */
-
-enum { BIAS_ROWS = 4096 };
-typedef struct {
-  const float *dy;
-  float *sums;
-  int64_t rows, k;
-} bias_work;
-
-static void bias_chunk(void *context, int64_t chunk, int worker) {
-  (void)worker;
-  const bias_work *s = context;
-  const int64_t first = chunk * BIAS_ROWS, last = lm_min64(s->rows, first + BIAS_ROWS);
-  float *sum = s->sums + chunk * s->k;
-  memset(sum, 0, (size_t)s->k * sizeof(float));
-  for (int64_t r = first; r < last; r++)
-    for (int64_t j = 0; j < s->k; j++) sum[j] += s->dy[r * s->k + j];
-}
-
-int64_t lm_conv2d_bias_scratch(const lm_conv2d *p) {
-  return lm_ceil_div(p->n * p->oh * p->ow, BIAS_ROWS) * p->k * (int64_t)sizeof(float);
-}
-
-bool lm_conv2d_bwd_b(const lm_conv2d *p, const float *dy, void *scratch, float *db) {
-  bias_work s = {.dy = dy, .sums = scratch, .rows = p->n * p->oh * p->ow, .k = p->k};
-  const int64_t chunks = lm_ceil_div(s.rows, BIAS_ROWS);
-  if (!lm_parallel(chunks, bias_chunk, &s)) return false;
-  for (int64_t j = 0; j < p->k; j++) {
-    double sum = 0;
-    for (int64_t i = 0; i < chunks; i++) sum += (double)s.sums[i * p->k + j];
-    db[j] = (float)sum;
-  }
-  return true;
 }

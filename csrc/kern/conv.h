@@ -73,10 +73,7 @@ bool lm_conv2d_bwd_x(const lm_conv2d *p, const float *dy, const float *w,
 bool lm_conv2d_bwd_w(const lm_conv2d *p, const float *x, const float *dy,
                      void *scratch, /* [scratch] */
                      float *dw);    /* [out] (kh,kw,c/groups,k) */
-/* db[k] = sum of dy over images and pixels. */
-int64_t lm_conv2d_bias_scratch(const lm_conv2d *p);
-bool lm_conv2d_bwd_b(const lm_conv2d *p, const float *dy, void *scratch, /* [scratch] */
-                     float *db);                                         /* [out] (k) */
+/* The bias gradient, dy summed over images and pixels, is lm_column_sum (dense.h). */
 
 /* The table the automatic choice reads, for luma.conv_info(). */
 typedef struct {

@@ -161,21 +161,27 @@ static void shallow_chunk(void *context, int64_t chunk, int worker) {
 
 /* ---- the weight gradient of few input channels ---- */
 
-enum { GRAD_ROWS = 16, GRAD_CHUNKS = 256 }; /* at least so many rows, at most so many chunks */
+enum {
+  GRAD_ROWS = 16,         /* rows of dy a chunk, at least */
+  GRAD_CHUNKS = 256,      /* at most, */
+  GRAD_FLOATS = 16 << 20, /* and so that their sums stay within 64 MiB */
+  GRAD_FEW = 16           /* but so many, for the threads */
+};
 
 typedef struct {
   shallow_work s; /* strips; y is unused */
   const float *dy;
-  float *rows, *sums;                  /* a worker: a row of dy filled up; a chunk: its sums */
-  int64_t chunk_rows, chunks, k, wide; /* wide: k filled up to whole panels */
+  float *rows, *sums;               /* a worker: a row of dy filled up; a chunk: its sums */
+  int64_t chunk_rows, chunks, wide; /* wide: k filled up to whole panels */
 } grad_work;
 
 static grad_work grad(const lm_conv2d *p, void *scratch) {
-  grad_work g = {.s = shallow(p, NULL), .k = p->k};
+  grad_work g = {.s = shallow(p, NULL)};
   const int64_t rows = p->n * p->oh;
-  g.chunk_rows = lm_max64(GRAD_ROWS, lm_ceil_div(rows, GRAD_CHUNKS));
-  g.chunks = lm_ceil_div(rows, g.chunk_rows);
   g.wide = g.s.panels * g.s.f->panel;
+  const int64_t fit = lm_max64(GRAD_FEW, GRAD_FLOATS / (g.s.taps * g.wide));
+  g.chunk_rows = lm_max64(GRAD_ROWS, lm_ceil_div(rows, lm_min64(GRAD_CHUNKS, fit)));
+  g.chunks = lm_ceil_div(rows, g.chunk_rows);
   if (scratch == NULL) return g;
   g.s.strips = scratch;
   g.rows = g.s.strips + lm_pool_threads() * g.s.strip_all;

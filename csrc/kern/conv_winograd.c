@@ -85,7 +85,7 @@ typedef struct {
   int64_t v_floats, m_floats;
   bool deep;
   int64_t panel_step; /* deep: floats of m from one panel to the next */
-  int64_t parts;      /* deep: the panels of a frequency are cut into */
+  int64_t parts;      /* deep: that the panels of a frequency are cut into */
   span at;            /* deep: the tiles in hand */
 } work;
 

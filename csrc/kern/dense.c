@@ -86,8 +86,9 @@ LM_CLONES static void bwd_w_chunk(void *context, int64_t chunk, int worker) {
     for (int64_t j = 0; j < n; j++) w->out[(first + i) * n + j] = sum[j][i];
 }
 
-static bool forward(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
-                    void *scratch, float *y) {
+bool lm_dense_fwd(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
+                  void *scratch, float *y) {
+  LM_FLUSH_DENORMALS;
   if (n <= LM_DENSE_FEW) {
     transpose(k, n, w, scratch);
     work s = {.m = m, .k = k, .n = n, .x = x, .wt = scratch, .b = b, .out = y};
@@ -101,8 +102,9 @@ static bool forward(int64_t m, int64_t k, int64_t n, const float *x, const float
   return m == 0 || k == 0 || lm_sgemm(false, false, m, n, k, 1.0f, x, k, w, n, 1.0f, y, n);
 }
 
-static bool backward_input(int64_t m, int64_t k, int64_t n, const float *dy, const float *w,
-                           void *scratch, float *dx) {
+bool lm_dense_bwd_x(int64_t m, int64_t k, int64_t n, const float *dy, const float *w, void *scratch,
+                    float *dx) {
+  LM_FLUSH_DENORMALS;
   if (m == 0 || k == 0) return true;
   if (n == 0) {
     memset(dx, 0, (size_t)(m * k) * sizeof *dx);
@@ -114,8 +116,8 @@ static bool backward_input(int64_t m, int64_t k, int64_t n, const float *dy, con
   return lm_parallel(lm_ceil_div(m, ROWS), bwd_x_chunk, &s);
 }
 
-static bool backward_weight(int64_t m, int64_t k, int64_t n, const float *x, const float *dy,
-                            float *dw) {
+bool lm_dense_bwd_w(int64_t m, int64_t k, int64_t n, const float *x, const float *dy, float *dw) {
+  LM_FLUSH_DENORMALS;
   if (k == 0 || n == 0) return true;
   if (m == 0) {
     memset(dw, 0, (size_t)(k * n) * sizeof *dw);
@@ -124,31 +126,6 @@ static bool backward_weight(int64_t m, int64_t k, int64_t n, const float *x, con
   if (n > LM_DENSE_FEW) return lm_sgemm(true, false, k, n, m, 1.0f, x, k, dy, n, 0.0f, dw, n);
   work s = {.m = m, .k = k, .n = n, .x = x, .dy = dy, .out = dw};
   return lm_parallel(lm_ceil_div(k, SPAN), bwd_w_chunk, &s);
-}
-
-/* Denormals are flushed: core/denormal.h. */
-
-bool lm_dense_fwd(int64_t m, int64_t k, int64_t n, const float *x, const float *w, const float *b,
-                  void *scratch, float *y) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = forward(m, k, n, x, w, b, scratch, y);
-  lm_flush_end(before);
-  return done;
-}
-
-bool lm_dense_bwd_x(int64_t m, int64_t k, int64_t n, const float *dy, const float *w, void *scratch,
-                    float *dx) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = backward_input(m, k, n, dy, w, scratch, dx);
-  lm_flush_end(before);
-  return done;
-}
-
-bool lm_dense_bwd_w(int64_t m, int64_t k, int64_t n, const float *x, const float *dy, float *dw) {
-  const uint64_t before = lm_flush_begin();
-  const bool done = backward_weight(m, k, n, x, dy, dw);
-  lm_flush_end(before);
-  return done;
 }
 
 /* ---- column sums ---- */

@@ -183,11 +183,10 @@ bool lm_plan_run(const lm_plan *p, int64_t n, const float *x, void *arena, float
                   .between = {base, base + a.between},
                   .scratch = base + 2 * a.between + a.fronts};
   const lm_step *end = &p->steps[p->count - 1];
-  const uint64_t before = lm_flush_begin(); /* as lm_conv2d_fwd does */
-  bool done = true;
-  for (int64_t i = 0; i < n && done; i += end->group)
-    done = run_stage(&k, p->count - 1, i, lm_min64(end->group, n - i), base + 2 * a.between,
-                     y + i * end->out);
-  lm_flush_end(before);
-  return done;
+  LM_FLUSH_DENORMALS; /* as lm_conv2d_fwd does */
+  for (int64_t i = 0; i < n; i += end->group)
+    if (!run_stage(&k, p->count - 1, i, lm_min64(end->group, n - i), base + 2 * a.between,
+                   y + i * end->out))
+      return false;
+  return true;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kern/conv.h"
+#include "kern/dense.h"
 #include "lua/luma.h"
 #include "lua/ops_conv.h"
 #include "ref/conv.h"
@@ -150,14 +151,12 @@ static int l_grad_weight(lua_State *L) {
 static int l_grad_bias(lua_State *L) {
   const lm_tensor *dy = luma_checkplain(L, 1, LM_F32);
   luma_checkrank(L, 1, dy, 4, "(n, oh, ow, k)");
-  const lm_conv2d p = {.n = dy->shape.size[0],
-                       .oh = dy->shape.size[1],
-                       .ow = dy->shape.size[2],
-                       .k = dy->shape.size[3]};
-  const lm_shape shape = {1, {p.k}};
-  void *scratch = luma_newscratch(L, lm_conv2d_bias_scratch(&p));
+  const int64_t k = dy->shape.size[3];
+  const int64_t rows = dy->shape.size[0] * dy->shape.size[1] * dy->shape.size[2];
+  const lm_shape shape = {1, {k}};
+  void *scratch = luma_newscratch(L, lm_column_sum_scratch(rows, k));
   lm_tensor *db = luma_newtensor(L, LM_F32, &shape);
-  const bool ok = lm_conv2d_bwd_b(&p, lm_f32(dy), scratch, lm_f32(db));
+  const bool ok = lm_column_sum(rows, k, lm_f32(dy), scratch, lm_f32(db));
   luma_freescratch(L, -2);
   luma_checkrun(L, ok);
   return 1;

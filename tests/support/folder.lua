@@ -6,7 +6,7 @@ local folder = {}
 
 --- A new empty folder.
 function folder.new()
-  return assert(uv.fs_mkdtemp "/tmp/luma-spec-XXXXXX")
+  return assert(uv.fs_mkdtemp(files.join(uv.os_tmpdir(), "luma-spec-XXXXXX")))
 end
 
 --- Removes a folder and what is in it.
