@@ -105,7 +105,7 @@ fuzz: deps-test ## run each fuzz target for SECONDS (10)
 .PHONY: fuzz
 
 base: all ## train the embedded base anew (lua/luma/models/tiny.safetensors; minutes)
-	@LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;" LUA_CPATH="$(CURDIR)/$(BUILD)/?.so;;" lua5.4 scripts/base.lua
+	@LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/scripts/base/?.lua;;" LUA_CPATH="$(CURDIR)/$(BUILD)/?.so;;" lua5.4 scripts/base/train.lua
 
 bench: all ## time the hot paths, beside every peer that is installed
 	@scripts/luma bench

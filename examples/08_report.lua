@@ -7,7 +7,7 @@
 
 local luma = require "luma"
 local files, json, metrics = luma.files, luma.json, luma.metrics
-local run = require "luma.experiment.run"
+local run = require "luma.study.covid.run"
 
 -- A small run into a folder of its own.  A folder that already holds a run is
 -- never written over.

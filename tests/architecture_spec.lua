@@ -1,6 +1,6 @@
 -- Seeing a network: the summary's numbers and the picture's parts (row M11).
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local models, nn, plot = luma.models, luma.nn, luma.plot
 local parts = require "luma.plot.parts"
 

@@ -238,7 +238,7 @@ describe("an audit", function()
 end)
 
 describe("the audit beside a run", function()
-  local beside = require "luma.experiment.audit"
+  local beside = require "luma.study.covid.audit"
 
   it("refuses a split that tears copies apart, unless told", function()
     local rows = {}

@@ -4,8 +4,8 @@ describe("augment", function()
   local luma = require "luma"
   local augment = require "luma.data.augment"
   local image = luma.image
-  local json = require "luma.json"
-  local files = require "luma.files"
+  local json = require "luma.base.json"
+  local files = require "luma.base.files"
 
   local reference = assert(json.decode(assert(files.read "tests/reference/image_ops.json")))
 

@@ -1,6 +1,6 @@
 local luma = require "luma"
 local folder = require "support.folder"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local data = luma.data
 local image, system = luma.core.image, luma.core.system
 

@@ -1,10 +1,10 @@
 -- The bench's arithmetic and its contract, with a peer made of a shell.
 local luma = require "luma"
-local json = require "luma.json"
+local json = require "luma.base.json"
 local uv = require "luv"
-local chain = require "luma.bench.chain"
-local measure = require "luma.bench.measure"
-local Peer = require "luma.bench.peer"
+local chain = require "bench.chain"
+local measure = require "bench.measure"
+local Peer = require "bench.peer"
 local folders = require "support.folder"
 
 --- A child that answers 12.5 ms and dumps the given octal bytes.
@@ -66,7 +66,7 @@ describe("bench", function()
 
   it("names its cases once", function()
     local seen = {}
-    for _, c in ipairs(require "luma.bench.cases") do
+    for _, c in ipairs(require "bench.cases") do
       assert.is_nil(seen[c.name], c.name)
       seen[c.name] = true
     end
@@ -91,18 +91,18 @@ describe("bench", function()
     end)
 
     it("is left out, with a way to install it, where it is absent", function()
-      local dir, loaded = folders.new(), package.loaded["luma.bench.chain"]
+      local dir, loaded = folders.new(), package.loaded["bench.chain"]
       local path, isa = os.getenv "PATH", os.getenv "LUMA_ISA"
       finally(function()
         uv.os_setenv("PATH", path)
         if isa then uv.os_setenv("LUMA_ISA", isa) end
-        package.loaded["luma.bench.chain"] = loaded
+        package.loaded["bench.chain"] = loaded
         folders.remove(dir)
       end)
-      package.loaded["luma.bench.chain"] = nil -- it asks once
+      package.loaded["bench.chain"] = nil -- it asks once
       uv.os_setenv("PATH", dir)
       uv.os_unsetenv "LUMA_ISA"
-      local peer, why = require "luma.bench.chain".onnxruntime {}()
+      local peer, why = require "bench.chain".onnxruntime {}()
       assert.is_nil(peer)
       assert.equal("ONNX Runtime is left out: onnxruntime-node is not installed "
         .. "(npm install -g --ignore-scripts onnxruntime-node)", why)
@@ -110,7 +110,7 @@ describe("bench", function()
 
     it("is left out where luma is held to lower instructions", function()
       local f <close> = assert(io.popen([[LUMA_ISA=plain lua5.4 -e '
-        print(select(2, require "luma.bench.chain".onnxruntime {}()))']]))
+        print(select(2, require "bench.chain".onnxruntime {}()))']]))
       assert.equal("ONNX Runtime is left out: it has no switch that holds it to plain, as LUMA_ISA does luma",
         f:read "l")
     end)

@@ -2,8 +2,8 @@
 -- on the real radiographs beside the checkout when they are there (I1, I4).
 describe("codecs against OpenCV and Pillow", function()
   local luma = require "luma"
-  local files = require "luma.files"
-  local json = require "luma.json"
+  local files = require "luma.base.files"
+  local json = require "luma.base.json"
   local image, md5 = luma.core.image, luma.core.system.md5
 
   local python = os.execute "python3 -c 'import cv2, PIL' >/dev/null 2>&1" and "python3" or "/usr/bin/python3"

@@ -58,7 +58,7 @@ end)
 
 describe("image encoding", function()
   local luma = require "luma"
-  local files = require "luma.files"
+  local files = require "luma.base.files"
   local image = luma.core.image
 
   it("takes floats as levels: NaN is 0, the rest is rounded and clamped (I24)", function()

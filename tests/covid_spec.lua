@@ -1,6 +1,6 @@
 -- The main job from end to end, on few phantoms.
 local luma = require "luma"
-local run = require "luma.experiment.run"
+local run = require "luma.study.covid.run"
 local files, json, system = luma.files, luma.json, luma.core.system
 
 local folder = require "support.folder"
@@ -172,7 +172,7 @@ describe("luma covid #slow", function()
   end)
 
   it("writes the report of a run that ended between its numbers and its report", function()
-    local report = require "luma.report.run"
+    local report = require "luma.study.report.run"
     local write = report.write
     report.write = function() error("the disk is full", 0) end
     local ok, message = pcall(run.start, on_phantoms "late", quiet)
@@ -195,7 +195,7 @@ describe("luma covid #slow", function()
   end)
 
   it("keeps features from time to time, for a run that is killed outright", function()
-    local Features = require "luma.experiment.features"
+    local Features = require "luma.study.covid.features"
     local every, save, kept = Features.keep_every, Features.save, 0
     Features.keep_every = 0
     Features.save = function(self, state)

@@ -1,4 +1,4 @@
-local csv = require "luma.data.csv"
+local csv = require "luma.base.csv"
 
 local plain = "name,finding,note\na.png,COVID-19,x\nb.png,Normal,y\n"
 local want = { { name = "a.png", finding = "COVID-19", note = "x" },
@@ -152,7 +152,7 @@ end)
 describe("the published metadata", function()
   local path = "../shared/data/covid-chestxray/metadata.csv"
   it("has 158 rows, 76 of them the article's", function()
-    if not require("luma.files").exists(path) then pending(path .. " absent") return end
+    if not require("luma.base.files").exists(path) then pending(path .. " absent") return end
     local rows = assert(csv.read(path, { require = { "finding", "modality", "filename", "view" } }))
     assert.equal(158, #rows)
     local n, patients, distinct = 0, {}, 0

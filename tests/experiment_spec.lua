@@ -1,8 +1,8 @@
 -- The parts of the main job that need no network: settings, numbers, state.
 local luma = require "luma"
-local evaluate = require "luma.experiment.evaluate"
-local settings = require "luma.experiment.options"
-local State = require "luma.experiment.state"
+local evaluate = require "luma.study.covid.evaluate"
+local settings = require "luma.study.covid.options"
+local State = require "luma.study.covid.state"
 local files = luma.files
 
 local folder = require "support.folder"

@@ -1,7 +1,7 @@
 -- luma fetch: nothing is downloaded unasked; what comes is checked. A stand-in
 -- for curl plays the network.
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local fetch = require "luma.cli.fetch"
 local official = require "luma.models.official"
 local uv = require "luv"

@@ -1,6 +1,6 @@
-local files = require "luma.files"
+local files = require "luma.base.files"
 local folder = require "support.folder"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 -- A fresh folder for one test, removed with everything in it.
 local function in_folder(body)

@@ -5,7 +5,7 @@ describe("gallery", function()
   local gallery = luma.data.gallery
   local image = luma.image
   local plot = require "luma.plot"
-  local files = require "luma.files"
+  local files = require "luma.base.files"
 
   -- n images that differ: a corner of their own brightness on colour.
   local function images(n)

@@ -1,7 +1,7 @@
 -- Keras HDF5 files through luma-h5: the layouts Keras wrote, and hostile files
 -- (W8, W9, W11), made by tests/hostile/h5.py with h5py.
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local store = luma.store
 
 local dir = os.tmpname() .. ".d"
@@ -104,7 +104,7 @@ describe("a Keras HDF5 file", function()
   end
 
   it("that kills or hangs the reader is called damaged", function()
-    local h5 = require "luma.h5"
+    local h5 = require "luma.store.h5"
     assert.is_true(h5.outcome(0, 0, ""))
     for _, case in ipairs {
       { { 0, 11, "" }, "damaged HDF5 file (the reader crashed: killed by signal 11)" },

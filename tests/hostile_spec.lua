@@ -3,8 +3,8 @@
 -- in little memory; nothing else may happen.
 describe("hostile images", function()
   local luma = require "luma"
-  local files = require "luma.files"
-  local json = require "luma.json"
+  local files = require "luma.base.files"
+  local json = require "luma.base.json"
   local uv = require "luv"
   local image = luma.core.image
   local TIME = 2 -- processor seconds a file may take, whatever it is

@@ -1,5 +1,5 @@
-local json = require "luma.json"
-local text = require "luma.text"
+local json = require "luma.base.json"
+local text = require "luma.base.text"
 
 describe("json", function()
   it("writes sorted keys, short lists on one line, and null for what JSON cannot say", function()

@@ -1,6 +1,6 @@
 local luma = require "luma"
-local files = require "luma.files"
-local json = require "luma.json"
+local files = require "luma.base.files"
+local json = require "luma.base.json"
 local metrics = luma.metrics
 
 local reference = assert(json.decode(assert(files.read "tests/reference/metrics.json")))
@@ -92,7 +92,7 @@ describe("metrics", function()
       for c = 1, #case.p[1] do classes[c] = c - 1 end
       local auc = metrics.roc_auc_ovr(case.y, case.p, { classes = classes })
       close(case.value, auc.value)
-      close(case.sd, (auc.value - auc.lo) / require "luma.stats".normal_quantile(0.975), 1e-10)
+      close(case.sd, (auc.value - auc.lo) / require "luma.base.distributions".normal_quantile(0.975), 1e-10)
     end
     local two, rows = reference.aucs[4], {}
     for i, s in ipairs(two.s) do rows[i] = { s, -s } end

@@ -1,7 +1,7 @@
 -- Checkpoints as trees, and model directories: exact, whole, and loadable
 -- without the script that made them (W11, W12, D1).
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local nn, store = luma.nn, luma.store
 
 local dir = os.tmpname() .. ".d"

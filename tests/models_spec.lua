@@ -1,7 +1,7 @@
 -- The zoo: shapes and counts of the article, weight files in every layout, and
 -- what happens when file and model do not fit (W7, rows M1-M3, M7, M8).
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local models = require "luma.models"
 local store = luma.store
 local summary = require "luma.nn.summary"

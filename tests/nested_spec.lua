@@ -1,11 +1,11 @@
 -- Nested cross-validation and what hangs on it: the grid, the choice, threshold
 -- and temperature, looks at a test set, and the run itself on phantoms.
 local luma = require "luma"
-local evaluate = require "luma.experiment.evaluate"
-local grid = require "luma.experiment.grid"
-local judge = require "luma.experiment.judge"
-local looks = require "luma.experiment.looks"
-local settings = require "luma.experiment.options"
+local evaluate = require "luma.study.covid.evaluate"
+local grid = require "luma.study.covid.grid"
+local judge = require "luma.study.covid.judge"
+local looks = require "luma.study.covid.looks"
+local settings = require "luma.study.covid.options"
 local files = luma.files
 
 local folder = require "support.folder"
@@ -116,7 +116,7 @@ describe("a nested run on phantoms #slow", function()
   local function covid(args, dir)
     for key, v in pairs { phantoms = "36", seed = "3" } do args[key] = args[key] or v end
     args.out = dir
-    assert.equal(0, require("luma.experiment.run").start(args, function() end))
+    assert.equal(0, require("luma.study.covid.run").start(args, function() end))
     return luma.json.decode(assert(files.read(files.join(dir, "metrics.json"))))
   end
 
@@ -147,7 +147,7 @@ describe("a nested run on phantoms #slow", function()
     end
 
     -- The same again, stopped after the second training of a choice and continued.
-    local head = require "luma.experiment.head"
+    local head = require "luma.study.covid.head"
     local train, calls = head.train, 0
     head.train = function(task)
       calls = calls + 1
@@ -155,11 +155,11 @@ describe("a nested run on phantoms #slow", function()
       return train(task)
     end
     args.out = files.join(top, "b")
-    local code = require("luma.experiment.run").start(args, function() end)
+    local code = require("luma.study.covid.run").start(args, function() end)
     head.train = train
     assert.equal(130, code)
     assert.is_true(files.exists(files.join(top, "b", "state", "choice-1.safetensors")))
-    assert.equal(0, require("luma.experiment.run").resume(args.out, function() end))
+    assert.equal(0, require("luma.study.covid.run").resume(args.out, function() end))
     local again = luma.json.decode(assert(files.read(files.join(args.out, "metrics.json"))))
     for _, key in ipairs { "folds", "details", "heat", "chosen", "tried", "confusion", "auc" } do
       assert.same(m[key], again[key])
@@ -172,7 +172,7 @@ describe("a nested run on phantoms #slow", function()
     if not files.is_dir(dir) then return pending(dir .. " absent") end
     local top = tmpdir()
     local out = files.join(top, "run")
-    local run = require("luma.experiment.run")
+    local run = require("luma.study.covid.run")
     assert.error_matches(function() run.start({ data = dir, out = out }, function() end) end,
       "name the findings to tell apart, e.g. --classes COVID-19,SARS", nil, true)
     assert.error_matches(function()

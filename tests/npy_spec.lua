@@ -1,7 +1,7 @@
 -- NumPy files: what NumPy writes comes in, what luma writes NumPy reads, and
 -- hostile files are refused (W10).
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local store = luma.store
 
 local dir = os.tmpname() .. ".d"

@@ -1,6 +1,6 @@
 local luma = require "luma"
 local folder = require "support.folder"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local data, image, system = luma.data, luma.core.image, luma.core.system
 
 local function in_folder(body)

@@ -1,5 +1,5 @@
 local luma = require "luma"
-local child = require "luma.plot.child"
+local child = require "luma.base.child"
 local plot = luma.plot
 
 describe("plot", function()

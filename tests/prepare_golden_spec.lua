@@ -4,8 +4,8 @@ local SHARED = "../shared"
 
 describe("prepare, against the published images", function()
   local luma = require "luma"
-  local csv = require "luma.data.csv"
-  local files = require "luma.files"
+  local csv = require "luma.base.csv"
+  local files = require "luma.base.files"
   local system, prepare = luma.core.system, luma.core.prepare
 
   local function rows()

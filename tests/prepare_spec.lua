@@ -2,8 +2,8 @@
 -- kills, locks, hostile names.  The radiographs are drawn here.
 describe("prepare", function()
   local luma = require "luma"
-  local csv = require "luma.data.csv"
-  local files = require "luma.files"
+  local csv = require "luma.base.csv"
+  local files = require "luma.base.files"
   local uv = require "luv"
   local image, system = luma.core.image, luma.core.system
 

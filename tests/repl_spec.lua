@@ -1,6 +1,6 @@
 local luma = require "luma"
-local repl = require "luma.repl"
-local help = require "luma.help"
+local repl = require "luma.cli.prompt"
+local help = require "luma.cli.help"
 
 describe("the prompt", function()
   local env, lines

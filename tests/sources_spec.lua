@@ -1,7 +1,7 @@
 local luma = require "luma"
 local folder = require "support.folder"
-local files = require "luma.files"
-local csv = require "luma.data.csv"
+local files = require "luma.base.files"
+local csv = require "luma.base.csv"
 local data = luma.data
 
 -- A tree of files for one test: {["a/b"] = "content"}, removed afterwards.

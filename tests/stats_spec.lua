@@ -1,5 +1,5 @@
 describe("stats", function()
-  local stats = require "luma.stats"
+  local stats = require "luma.base.distributions"
   local cjson = require "cjson"
 
   it("agrees with SciPy", function()

@@ -1,7 +1,7 @@
 -- luma.store and the safetensors reader: good files, and every fault W1-W7.
 local luma = require "luma"
 local store = luma.store
-local files = require "luma.files"
+local files = require "luma.base.files"
 
 local dir = os.tmpname() .. ".d"
 assert(files.mkdir_p(dir))

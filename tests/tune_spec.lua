@@ -1,6 +1,6 @@
 describe("fine-tuning a base", function()
   local luma = require "luma"
-  local tune = require "luma.experiment.tune"
+  local tune = require "luma.study.covid.tune"
 
   local function random_input(model)
     return luma.rand(2, model.input.height, model.input.width, 3, { rng = luma.rng(1) })

@@ -1,6 +1,6 @@
 -- The zoo against PyTorch on the same weights, and batch-norm folded away.
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local models, nn, store = luma.models, luma.nn, luma.store
 
 local dir = os.tmpname() .. ".d"

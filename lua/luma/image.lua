@@ -3,7 +3,7 @@
 -- (luma.help "image."); what is composed of them is here.
 
 local core = require "luma.core"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local image = {}
 for name, op in pairs(core.image) do image[name] = op end

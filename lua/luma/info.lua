@@ -1,10 +1,11 @@
 --- luma.info: what this build runs on.
 
-local luma = require "luma"
+local core = require "luma.core"
+local version = require "luma.base.version"
 
 local Info = {}
 
---- One line a fact; says so when OpenBLAS runs kernels too old for the processor.
+--- One line per fact; says so when OpenBLAS runs kernels too old for the processor.
 function Info:__tostring()
   local generic = self.isa ~= "plain" and self.blas_core:lower():find "prescott"
   return table.concat({
@@ -22,8 +23,8 @@ end
 --- info() -> table: version, isa, threads, blas_core, blas_config, l2_bytes,
 -- png, jpeg, memory (see luma.memory); it prints as a short list.
 return function()
-  local info = luma.cpu_info()
-  info.version = luma._VERSION .. " on " .. _VERSION
-  info.memory = luma.memory()
+  local info = core.cpu_info()
+  info.version = version .. " on " .. _VERSION
+  info.memory = core.memory()
   return setmetatable(info, Info)
 end

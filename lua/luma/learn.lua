@@ -9,8 +9,8 @@
 -- with its training mean and followed by an indicator column, so that "was not
 -- recorded" can itself be evidence, as it often is.
 
-local luma = require "luma"
-local options = require "luma.options"
+local core = require "luma.core"
+local options = require "luma.base.options"
 
 local learn = {}
 
@@ -64,7 +64,7 @@ local function apply_columns(columns, x, standardise)
     end
     rows[i] = out
   end
-  return luma.tensor(rows, "f32")
+  return core.tensor(rows, "f32")
 end
 
 local function check_labels(name, x, y)
@@ -89,7 +89,7 @@ function Logistic:fit(x, y)
   check_labels("Logistic:fit", x, y)
   self.columns = fit_columns(x)
   local table_ <close> = apply_columns(self.columns, x, true)
-  self.theta, self.iterations, self.gradient = luma.core.learn.logistic_fit(table_, y, self.options)
+  self.theta, self.iterations, self.gradient = core.learn.logistic_fit(table_, y, self.options)
   return self
 end
 
@@ -97,7 +97,7 @@ end
 function Logistic:predict(x)
   if not self.theta then error("Logistic:predict: the model is not fitted yet", 2) end
   local table_ <close> = apply_columns(self.columns, x, true)
-  return luma.core.learn.logistic_predict(self.theta, table_)
+  return core.learn.logistic_predict(self.theta, table_)
 end
 
 local Forest = { __name = "luma.learn.Forest" }
@@ -119,7 +119,7 @@ function Forest:fit(x, y)
   check_labels("Forest:fit", x, y)
   self.columns = fit_columns(x)
   local table_ <close> = apply_columns(self.columns, x, false)
-  self.forest = luma.core.learn.forest_fit(table_, y, self.options)
+  self.forest = core.learn.forest_fit(table_, y, self.options)
   return self
 end
 
@@ -127,7 +127,7 @@ end
 function Forest:predict(x)
   if not self.forest then error("Forest:predict: the forest is not fitted yet", 2) end
   local table_ <close> = apply_columns(self.columns, x, false)
-  return luma.core.learn.forest_predict(self.forest, table_)
+  return core.learn.forest_predict(self.forest, table_)
 end
 
 --- The mean decrease of impurity each column brought, summing to 1 (missing
@@ -157,9 +157,9 @@ function learn.cross_predict(make, x, y, folds)
         train_y[#train_y + 1] = labels[row]
       end
     end
-    local x_train <close> = x:index_select(1, luma.tensor(train, "i32"))
-    local x_test <close> = x:index_select(1, luma.tensor(fold, "i32"))
-    local y_train <close> = luma.tensor(train_y, "i32")
+    local x_train <close> = x:index_select(1, core.tensor(train, "i32"))
+    local x_test <close> = x:index_select(1, core.tensor(fold, "i32"))
+    local y_train <close> = core.tensor(train_y, "i32")
     local proba <close> = make():fit(x_train, y_train):predict(x_test)
     for i, p in ipairs(proba:totable()) do result[fold[i]] = p end
   end

@@ -15,7 +15,7 @@
 -- outermost net(x) returned, and, for good, what tape:keep(x) names.
 
 local core = require "luma.core"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local grad = require "luma.grad"
 local hook = core.hook
 

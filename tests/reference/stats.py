@@ -1,4 +1,4 @@
-"""Writes stats.json: SciPy's values of the functions in lua/luma/stats.lua.
+"""Writes stats.json: SciPy's values of the functions in lua/luma/base/distributions.lua.
 Run: python3 tests/reference/stats.py  (needs python3-scipy)"""
 import json, os
 import numpy as np

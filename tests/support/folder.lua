@@ -1,5 +1,5 @@
 -- Folders that a spec makes and takes away again.
-local files = require "luma.files"
+local files = require "luma.base.files"
 local uv = require "luv"
 
 local folder = {}

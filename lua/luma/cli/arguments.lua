@@ -1,7 +1,7 @@
 --- Converters for argparse: a number as typed, or nil and one line that names
 -- the option, the range and what was given.
 
-local text = require "luma.text"
+local text = require "luma.base.text"
 
 local arguments = {}
 

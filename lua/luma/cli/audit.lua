@@ -1,7 +1,7 @@
 --- luma audit: what a data set gives away before a model has looked at a lung.
 
 local luma = require "luma"
-local files = require "luma.files"
+local files = require "luma.base.files"
 
 local whole = require("luma.cli.arguments").whole
 

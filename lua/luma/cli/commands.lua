@@ -1,31 +1,27 @@
---- The commands there are, in the order of the help.  A command is a module
--- luma.cli.NAME; one that is not part of this build is not offered.
+--- The commands, in the order of the help.  A command is a module
+-- luma.cli.NAME; `bench` is a tool of the checkout and is not installed.
 
-local luma = require "luma"
-local files = luma.files
-
-local _, here = ...
-local folder = files.dirname(here)
-
-local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "explain", "report", "compare", "figure",
-  "model", "fetch", "bench", "manual", "info" }
+local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "explain", "report", "compare", "model",
+  "fetch", "bench", "manual", "info" }
 
 local commands = {}
 
---- Whether NAME is a command of this build.
-function commands.has(name)
+--- The module of command NAME, or nil when there is no such command here.
+function commands.find(name)
   for _, known in ipairs(names) do
-    if name == known then return files.is_file(files.join(folder, name .. ".lua")) end
+    if known == name then
+      if name ~= "bench" then return require("luma.cli." .. name) end
+      local ok, module = pcall(require, "bench.command")
+      return ok and module or nil
+    end
   end
-  return false
+  return nil
 end
 
 --- The commands, as their modules return them.
 function commands.list()
   local list = {}
-  for _, name in ipairs(names) do
-    if commands.has(name) then list[#list + 1] = require("luma.cli." .. name) end
-  end
+  for _, name in ipairs(names) do list[#list + 1] = commands.find(name) end
   return list
 end
 

@@ -44,6 +44,6 @@ return {
       .. "as validation.")
   end,
   run = function(args)
-    return require("luma.experiment.run").start(args, print)
+    return require("luma.study.covid.run").start(args, print)
   end,
 }

@@ -31,7 +31,7 @@ return {
     p:flag("--no-sanity", "Leave out the check against random heads (Grad-CAM only).")
   end,
   run = function(args)
-    local predictor = require("luma.experiment.predictor").open(args.model)
+    local predictor = require("luma.study.covid.predictor").open(args.model)
     local made, message = files.mkdir_p(args.out)
     if not made then error(message, 0) end
     io.stderr:write(luma.report.disclaimer, "\n")

@@ -4,8 +4,8 @@
 local luma = require "luma"
 local uv = require "luv"
 local files = luma.files
-local h5 = require "luma.h5"
-local text = require "luma.text"
+local h5 = require "luma.store.h5"
+local text = require "luma.base.text"
 local official = require "luma.models.official"
 
 -- Data sets that no program may simply download: where they are.

@@ -10,7 +10,7 @@
 local luma = require "luma"
 local argparse = require "argparse"
 local commands = require "luma.cli.commands"
-local text = require "luma.text"
+local text = require "luma.base.text"
 local system = luma.core.system
 
 local function usage()
@@ -120,7 +120,7 @@ end
 local function main(argv)
   local first = table.remove(argv, 1)
   if first == nil then
-    return guarded("luma", function() return require("luma.repl").run() end)
+    return guarded("luma", function() return require("luma.cli.prompt").run() end)
   elseif first == "--help" or first == "-h" or first == "help" then
     print(usage())
     return 0
@@ -132,11 +132,11 @@ local function main(argv)
     return run_code(argv[1])
   elseif first:match "%.lua$" then
     return run_script(first, argv)
-  elseif commands.has(first) then
-    return run_command(require("luma.cli." .. first), argv)
   end
+  local command = commands.find(first)
+  if command then return run_command(command, argv) end
   local list = {}
-  for _, command in ipairs(commands.list()) do list[#list + 1] = command.name end
+  for _, known in ipairs(commands.list()) do list[#list + 1] = known.name end
   local near = text.nearest(first, list)
   say(("unknown command '%s'%s (luma --help lists them)"):format(text.printable(first, 60),
     near and (", did you mean '%s'?"):format(near) or ""))

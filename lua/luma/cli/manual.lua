@@ -3,8 +3,8 @@
 
 local luma = require "luma"
 local argparse = require "argparse"
-local files = require "luma.files"
-local help = require "luma.help"
+local files = require "luma.base.files"
+local help = require "luma.cli.help"
 
 local function section_of(name)
   return name:match "^(.*)%.[%w_]+$" or ""

@@ -1,7 +1,7 @@
 --- luma model: what a network consists of, as a table or as a picture.
 
 local luma = require "luma"
-local text = require "luma.text"
+local text = require "luma.base.text"
 
 return {
   name = "model",

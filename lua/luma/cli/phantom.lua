@@ -2,8 +2,8 @@
 -- article planted.
 
 local luma = require "luma"
-local progress = require "luma.progress"
-local text = require "luma.text"
+local progress = require "luma.base.progress"
+local text = require "luma.base.text"
 
 local whole = require("luma.cli.arguments").whole
 

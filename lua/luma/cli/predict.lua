@@ -14,7 +14,7 @@ return {
     p:option("--threads", "Threads to use; changes no number."):argname("N")
   end,
   run = function(args)
-    local predictor = require("luma.experiment.predictor").open(args.model)
+    local predictor = require("luma.study.covid.predictor").open(args.model)
     local failed = 0
     io.stderr:write(luma.report.disclaimer, "\n")
     for _, path in ipairs(args.file) do

@@ -1,9 +1,9 @@
 --- luma prepare: raw radiographs in, prepared ones out.
 
 local luma = require "luma"
-local text = require "luma.text"
-local progress = require "luma.progress"
-local files = require "luma.files"
+local text = require "luma.base.text"
+local progress = require "luma.base.progress"
+local files = require "luma.base.files"
 
 local whole = require("luma.cli.arguments").whole
 

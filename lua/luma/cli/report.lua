@@ -9,8 +9,8 @@ return {
     p:argument("dir", "The run's folder.")
   end,
   run = function(args)
-    local run = require("luma.experiment.artefacts").read(args.dir)
-    require("luma.report.run").write(run)
+    local run = require("luma.study.covid.artefacts").read(args.dir)
+    require("luma.study.report.run").write(run)
     print(luma.files.join(luma.files.show(args.dir), "report.html"))
     return 0
   end,

@@ -15,6 +15,6 @@ return {
         error(("--threads must be a whole number in 1..64, got '%s'"):format(args.threads), 0)
       end
     end
-    return require("luma.experiment.run").resume(args.dir, print, threads)
+    return require("luma.study.covid.run").resume(args.dir, print, threads)
   end,
 }

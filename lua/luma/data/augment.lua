@@ -23,7 +23,7 @@
 
 local core = require "luma.core"
 local image = require "luma.image"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local augment = {}
 

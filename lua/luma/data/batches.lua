@@ -7,11 +7,11 @@
 -- G7): reshuffled every epoch, the short last batch kept, augmented images in
 -- place of the originals.
 
-local options = require "luma.options"
+local core = require "luma.core"
+local options = require "luma.base.options"
 
 local batches = {}
 
-local function core() return require("luma").core end
 
 local DECODE = { height = 224, width = 224, channels = 3, scale = "unit", method = "bilinear", strict = true }
 
@@ -32,7 +32,7 @@ end
 
 -- "path: reason" once: file errors name the path themselves.
 local function failure_text(row, failure)
-  local path = require("luma.files").show(row.path or row.name or "?")
+  local path = require("luma.base.files").show(row.path or row.name or "?")
   if failure.message:sub(1, #path) == path then return failure.message end
   return path .. ": " .. failure.message
 end
@@ -41,7 +41,7 @@ end
 -- same as Augment:sample gives (luma.data.augment).
 local function draw(o, place, row)
   if type(o.augment) ~= "function" then return o.augment:sample(o.seed, o.epoch, place, o.height, o.width) end
-  local rng = require("luma").rng(o.seed):fork(("augment %d %d"):format(o.epoch, place))
+  local rng = core.rng(o.seed):fork(("augment %d %d"):format(o.epoch, place))
   return o.augment(rng, o.height, o.width, row)
 end
 
@@ -67,13 +67,12 @@ local function start(index, places, o)
     warps = {}
     for i, place in ipairs(places) do warps[i] = draw(o, place, index[place]) or false end
   end
-  return core().loader.start(plan_of(o, { source = o.images }), items, warps)
+  return core.loader.start(plan_of(o, { source = o.images }), items, warps)
 end
 
 -- Rows and pixels of a finished batch without those that failed.
 local function finish(index, places, job, o)
-  local luma = require "luma"
-  local x, failures = core().loader.wait(job)
+  local x, failures = core.loader.wait(job)
   local rows, bad = {}, {}
   for _, failure in ipairs(failures) do
     local row = index[places[failure.item]]
@@ -94,25 +93,24 @@ local function finish(index, places, job, o)
   if #rows == 0 then return nil, nil, rows end
   if #rows < #places then
     local all <close> = x
-    x = luma.index_select(all, 1, luma.tensor(good, "i32"))
+    x = core.index_select(all, 1, core.tensor(good, "i32"))
   end
   return x, index:encoder():encode(rows), rows
 end
 
 -- The slow road: a Lua function makes every image in the foreground.
 local function mapped(index, places, o, rng)
-  local luma = require "luma"
   local images, rows = {}, {}
   local stream = rng:fork("map"):fork(o.epoch)
   for i, place in ipairs(places) do
     local img = o.map(index[place], o.shuffle and stream:fork(place) or nil)
-    if not core().is_tensor(img) then
+    if not core.is_tensor(img) then
       error(("batches: map returned %s for row %d, a tensor (h, w, c) is expected"):format(type(img), place), 0)
     end
-    if img:dtype() == "u8" then img = core().image.scale_input(img, o.scale, { channels = o.channels }) end
+    if img:dtype() == "u8" then img = core.image.scale_input(img, o.scale, { channels = o.channels }) end
     images[i], rows[i] = img, index[place]
   end
-  return luma.stack(images, 1), index:encoder():encode(rows), rows
+  return core.stack(images, 1), index:encoder():encode(rows), rows
 end
 
 --- Iterates over batches: for x, y, rows in part:batches { size = 32 } do ... end
@@ -140,13 +138,12 @@ function batches.batches(index, opts)
     options.choice("batches", "on_failure", o.on_failure, { "error", "skip" })
   end
   o.failures = o.failures or {}
-  if o.images and (not core().is_tensor(o.images) or #o.images ~= #index) then
+  if o.images and (not core.is_tensor(o.images) or #o.images ~= #index) then
     error(("batches: option images must be a tensor with one image a row (%d), got %s"):format(#index,
-      core().is_tensor(o.images) and #o.images or type(o.images)), 2)
+      core.is_tensor(o.images) and #o.images or type(o.images)), 2)
   end
-  local luma = require "luma"
-  if o.seed == nil then o.seed = luma.seed() end
-  local rng = luma.rng(options.integer("batches", "seed", o.seed, math.mininteger)):fork "batches"
+  if o.seed == nil then o.seed = core.seed() end
+  local rng = core.rng(options.integer("batches", "seed", o.seed, math.mininteger)):fork "batches"
   local order = epoch_order(#index, o, rng)
 
   local next_place, queue = 1, {}
@@ -158,7 +155,7 @@ function batches.batches(index, opts)
     return places
   end
   local function drop_all()
-    for _, entry in ipairs(queue) do core().loader.drop(entry.job) end
+    for _, entry in ipairs(queue) do core.loader.drop(entry.job) end
     queue, next_place = {}, #order + 1
   end
   local function step()
@@ -193,13 +190,12 @@ function batches.load(index, opts)
     height = 224, width = 224, channels = 3, method = "bilinear", strict = true, on_failure = "error",
   })
   options.choice("load", "on_failure", o.on_failure, { "error", "skip" })
-  local luma = require "luma"
   if #index == 0 then return nil, index.name .. ": no images to load", "data" end
   local places = {}
   for i = 1, #index do places[i] = i end
   local job <close> = start(index, places, { height = o.height, width = o.width, channels = o.channels,
     method = o.method, strict = o.strict, dtype = "u8" })
-  local x, found = core().loader.wait(job)
+  local x, found = core.loader.wait(job)
   local failures, bad = {}, {}
   for i, failure in ipairs(found) do
     local row = index[failure.item]
@@ -221,7 +217,7 @@ function batches.load(index, opts)
       end
     end
     local all <close> = x
-    x = luma.index_select(all, 1, luma.tensor(good, "i32"))
+    x = core.index_select(all, 1, core.tensor(good, "i32"))
     rows = require("luma.data.index").new(keep, { name = index.name, missing = index.missing, notes = index.notes,
       classes = index.classes })
     rawset(rows, "fitted", index:encoder())

@@ -3,6 +3,7 @@
 -- test labels; with a class missing from one of them the columns mean different
 -- things.  Here one encoder is made from the whole index and shared by its parts.
 
+local core = require "luma.core"
 local by_bytes = require("luma.data.index").by_bytes
 
 local Encoder = {}
@@ -43,9 +44,8 @@ function Encoder:encode(what)
   for i, item in ipairs(what) do
     ids[i] = id_of(self, type(item) == "table" and item.class or item, 2)
   end
-  local luma = require "luma"
-  if #ids == 0 then return luma.zeros(0, "i32") end
-  return luma.tensor(ids, "i32")
+  if #ids == 0 then return core.zeros(0, "i32") end
+  return core.tensor(ids, "i32")
 end
 
 --- The class of one id; or, for a list or a tensor of ids, a list of classes.
@@ -71,7 +71,7 @@ function Encoder:one_hot(what)
     rows[i] = {}
     for class = 1, #self.classes do rows[i][class] = class == id and 1 or 0 end
   end
-  return require("luma").tensor(rows, "f32")
+  return core.tensor(rows, "f32")
 end
 
 function Encoder:__len() return #self.classes end

@@ -2,9 +2,9 @@
 -- of the Kaggle set "Chest X-Ray Images (Pneumonia)": train, val and test
 -- folders with the class folders inside.
 
-local files = require "luma.files"
+local files = require "luma.base.files"
 local indexes = require "luma.data.index"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local PARTS = { train = "train", val = "val", valid = "val", validation = "val", test = "test" }
 local ENDINGS = { png = true, jpg = true, jpeg = true, jpe = true }

@@ -6,9 +6,9 @@
 --   assert(gallery.save("out", sheets))                    -- out/adjusted-contrast.png, ...
 
 local core = require "luma.core"
-local files = require "luma.files"
+local files = require "luma.base.files"
 local image = require "luma.image"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local plot = require "luma.plot"
 
 local gallery = {}

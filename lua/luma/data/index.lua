@@ -10,7 +10,8 @@
 -- scikit-learn's LabelBinarizer), name, missing ({name=, line=, reason=}: rows
 -- whose image is absent) and notes (sentences for the report).
 
-local options = require "luma.options"
+local core = require "luma.core"
+local options = require "luma.base.options"
 
 local Index = {}
 local meta = { __name = "luma.Index" }
@@ -196,7 +197,7 @@ local function merge(list, opts)
         key = row.original or row.name or row.path
       elseif o.dedup == "content" then
         local message
-        key, message = require("luma").core.system.md5_file(row.path)
+        key, message = core.system.md5_file(row.path)
         if not key then return nil, message, "io" end
       end
       local before = key and first[key]
@@ -249,7 +250,7 @@ function Index:report()
   if #self.missing > 0 then
     local names = {}
     for i = 1, math.min(#self.missing, 5) do
-      names[i] = require("luma.files").show(self.missing[i].name)
+      names[i] = require("luma.base.files").show(self.missing[i].name)
     end
     local more = #self.missing - #names
     lines[#lines + 1] = ("  absent images: %d (%s%s)"):format(#self.missing, table.concat(names, ", "),

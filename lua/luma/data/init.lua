@@ -5,7 +5,7 @@
 
 -- Modules, and functions lifted out of them.
 local modules = {
-  csv = "luma.data.csv", split = "luma.data.split", sources = "luma.data.sources", folder = "luma.data.folder",
+  csv = "luma.base.csv", split = "luma.data.split", sources = "luma.data.sources", folder = "luma.data.folder",
   labelled = "luma.data.labelled",
   batches = "luma.data.batches", augment = "luma.data.augment", gallery = "luma.data.gallery",
 }

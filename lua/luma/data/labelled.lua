@@ -1,9 +1,9 @@
 --- luma.data.labelled: images named in any CSV table with a column of labels.
 
-local csv = require "luma.data.csv"
-local files = require "luma.files"
+local csv = require "luma.base.csv"
+local files = require "luma.base.files"
 local indexes = require "luma.data.index"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local MOST = 1000000 -- largest whole number that is taken for a label
 

@@ -6,9 +6,10 @@
 -- others.  The anatomy is drawn inside what the bars leave, so that nothing but
 -- the bars tells the classes apart besides the finding itself.
 
-local csv = require "luma.data.csv"
-local files = require "luma.files"
-local options = require "luma.options"
+local core = require "luma.core"
+local csv = require "luma.base.csv"
+local files = require "luma.base.files"
+local options = require "luma.base.options"
 
 -- What a class shows; any other name is a normal chest.
 local FINDINGS = { opacity = true, effusion = true, cardiomegaly = true, nodule = true }
@@ -68,7 +69,7 @@ end
 
 -- The rows of the metadata and the drawings they describe.
 local function plan(o)
-  local rng = require("luma").rng(o.seed):fork "phantom"
+  local rng = core.rng(o.seed):fork "phantom"
   local rows, drawings = {}, {}
   local classes = #o.classes
   local first_patient = 0
@@ -129,7 +130,7 @@ function phantom.phantom(opts)
   options.integer("data.phantom", "size", o.size, 64, 4096)
   options.integer("data.phantom", "quality", o.quality, 1, 100)
   o.patients = options.integer("data.phantom", "patients", o.patients or math.max(1, o.count * 7 // 10), 1)
-  if o.seed == nil then o.seed = require("luma").seed() end
+  if o.seed == nil then o.seed = core.seed() end
   options.integer("data.phantom", "seed", o.seed, math.mininteger)
   if #o.classes == 0 then error("data.phantom: option classes must name at least one class", 2) end
   local low, high = o.severity[1], o.severity[2]
@@ -150,7 +151,7 @@ function phantom.phantom(opts)
     if not ok then return nil, message, code end
     ok, message, code = files.remove(table_path) -- the table comes last: with it the set is whole
     if not ok then return nil, message, code end
-    local draw = require("luma").core.image.phantom_files
+    local draw = core.image.phantom_files
     for from = 1, #rows, 16 do
       local to = math.min(from + 15, #rows)
       ok, message, code = draw(table.move(drawings, from, to, 1, {}), table.move(paths, from, to, 1, {}), o.quality)

@@ -3,10 +3,10 @@
 -- life: it is left out, counted and named in index.missing.  A name that leads
 -- out of its folder, or one image with two classes, is an error.
 
-local csv = require "luma.data.csv"
-local files = require "luma.files"
+local csv = require "luma.base.csv"
+local files = require "luma.base.files"
 local indexes = require "luma.data.index"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local sources = {}
 

@@ -7,7 +7,8 @@
 -- still keep the class proportions as closely as whole patients allow.
 -- Every part is checked: each row in exactly one, no patient in two.
 
-local options = require "luma.options"
+local core = require "luma.core"
+local options = require "luma.base.options"
 local indexes = require "luma.data.index"
 
 local split = {}
@@ -17,11 +18,10 @@ local split = {}
 local function generator(fname, o)
   if o.rng ~= nil and o.seed ~= nil then error(fname .. ": give seed or rng, not both", 3) end
   if o.rng ~= nil then return o.rng end
-  local luma = require "luma"
   local seed = o.seed
-  if seed == nil then seed = luma.seed() end
+  if seed == nil then seed = core.seed() end
   options.integer(fname, "seed", seed, math.mininteger, nil, 3)
-  return luma.rng(seed):fork "split", seed
+  return core.rng(seed):fork "split", seed
 end
 
 -- A permuted copy of a list.
@@ -439,7 +439,7 @@ function split.given(index, opts)
     local list = lists[indexes.field(row, o.by) or ""]
     if not list then
       return nil, ("%s: row %d (%s) has %s '%s', not train, val or test"):format(index.name, i,
-        require("luma.files").show(row.path or row.name or "?"), o.by, tostring(indexes.field(row, o.by))), "data"
+        require("luma.base.files").show(row.path or row.name or "?"), o.by, tostring(indexes.field(row, o.by))), "data"
     end
     list[#list + 1] = row
   end

@@ -4,7 +4,7 @@
 
 local count = require "luma.metrics.count"
 local interval = require "luma.metrics.interval"
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local agreement = {}
 

@@ -3,7 +3,7 @@
 --
 -- labels are class ids from 1, probabilities rows of k numbers.
 
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local calibration = {}
 

@@ -1,9 +1,9 @@
 --- Two models on the same images: is the difference more than luck?
 
 local count = require "luma.metrics.count"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local roc = require "luma.metrics.roc"
-local stats = require "luma.stats"
+local stats = require "luma.base.distributions"
 
 local compare = {}
 

@@ -3,7 +3,7 @@
 -- As scikit-learn counts: a class nobody predicted has precision 0, a class
 -- nobody has recall 0, and each such case is named in `warnings`.
 
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local count = {}
 

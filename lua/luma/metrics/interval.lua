@@ -1,6 +1,6 @@
 --- Intervals for proportions.
 
-local stats = require "luma.stats"
+local stats = require "luma.base.distributions"
 
 local interval = {}
 

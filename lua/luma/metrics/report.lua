@@ -1,8 +1,8 @@
 --- classification_report: scikit-learn's table, to the character.
 
 local count = require "luma.metrics.count"
-local options = require "luma.options"
-local text = require "luma.text"
+local options = require "luma.base.options"
+local text = require "luma.base.text"
 
 local report = {}
 

@@ -10,8 +10,8 @@
 -- (alpha/2)^(1/m) with m the smaller side, and `method` says so.
 
 local count = require "luma.metrics.count"
-local options = require "luma.options"
-local stats = require "luma.stats"
+local options = require "luma.base.options"
+local stats = require "luma.base.distributions"
 
 local roc = {}
 

@@ -9,8 +9,8 @@ local agreement = require "luma.metrics.agreement"
 local calibration = require "luma.metrics.calibration"
 local compare = require "luma.metrics.compare"
 local interval = require "luma.metrics.interval"
-local options = require "luma.options"
-local stats = require "luma.stats"
+local options = require "luma.base.options"
+local stats = require "luma.base.distributions"
 
 local summary = {}
 

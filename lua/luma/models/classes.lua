@@ -2,13 +2,13 @@
 -- a file (Keras's imagenet_class_index.json, or a text file with one name a line),
 -- given by the user or left in the cache by `luma fetch imagenet-classes`.
 
-local files = require "luma.files"
-local h5 = require "luma.h5"
+local files = require "luma.base.files"
+local h5 = require "luma.store.h5"
 
 local classes = {}
 
 local function from_json(text, path)
-  local ok, index = pcall(require("luma.json").decode, text)
+  local ok, index = pcall(require("luma.base.json").decode, text)
   if not ok or type(index) ~= "table" then return nil, files.show(path) .. ": not JSON", "damaged" end
   local list = {}
   if index[1] ~= nil then -- ["tench", ...]

@@ -12,7 +12,7 @@
 --   weights        { path, note, official, md5, metadata }: where its numbers are from
 -- A file that cannot serve gives nil, message, code.
 
-local options = require "luma.options"
+local options = require "luma.base.options"
 local classes = require "luma.models.classes"
 local weights = require "luma.models.weights"
 
@@ -66,7 +66,7 @@ function models.tiny(opts)
   if opts.top then error("models.tiny: the embedded base has no top", 2) end
   if opts.weights == "none" or opts.weights == false then return finish(tiny.build { init = opts.init }, "tiny", {}) end
   local file = opts.weights or tiny.file
-  if not opts.weights and not require("luma.files").is_file(file) then
+  if not opts.weights and not require("luma.base.files").is_file(file) then
     local model = finish(tiny.stand_in(), "tiny", {})
     model.weights.note = "seeded random filters (the trained base is not there: make base)"
     return model

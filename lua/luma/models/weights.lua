@@ -5,9 +5,9 @@
 -- A weight's canonical name is LAYER.KIND: block1_conv1.weight, predictions.bias,
 -- conv1_bn.gamma / .beta / .mean / .var.
 
-local files = require "luma.files"
-local h5 = require "luma.h5"
-local options = require "luma.options"
+local files = require "luma.base.files"
+local h5 = require "luma.store.h5"
+local options = require "luma.base.options"
 local official = require "luma.models.official"
 local store = require "luma.store"
 

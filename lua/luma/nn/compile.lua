@@ -13,7 +13,7 @@
 -- records nothing on a tape.
 
 local core = require "luma.core"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local Module = require "luma.nn.module"
 
 local Compiled = Module.define "Compiled"

@@ -3,7 +3,7 @@
 
 local core = require "luma.core"
 local hook = core.hook
-local options = require "luma.options"
+local options = require "luma.base.options"
 local Module = require "luma.nn.module"
 local tape = require "luma.tape"
 

@@ -2,7 +2,7 @@
 -- (n, h, w, c), kernels (kh, kw, cin, cout), dense weights (in, out).
 
 local core = require "luma.core"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local Module = require "luma.nn.module"
 local tape = require "luma.tape"
 local init = require "luma.nn.initialise"

@@ -255,7 +255,7 @@ end
 -- @param opts {partial = false}: with partial, missing and surplus names are fine
 -- @return true | nil, message, "mismatch"
 function Module:load_state(given, opts)
-  opts = require("luma.options").check("load_state", opts, { partial = false })
+  opts = require("luma.base.options").check("load_state", opts, { partial = false })
   local own = self:state()
   local missing, surplus, wrong = {}, {}, {}
   for _, name in ipairs(sorted_keys(own)) do

@@ -10,7 +10,7 @@
 -- gnuplot (canvas.lua).
 
 local canvas = require "luma.plot.canvas"
-local options = require "luma.options"
+local options = require "luma.base.options"
 local parts_of = require "luma.plot.parts"
 
 local colours = {
@@ -235,7 +235,7 @@ function Figure:save(path)
     error("figure:save: the name must end in .svg or .png", 2)
   end
   if not bytes then return nil, message, code end
-  return require("luma.files").write_atomic(path, bytes)
+  return require("luma.base.files").write_atomic(path, bytes)
 end
 
 return architecture

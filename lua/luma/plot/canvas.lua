@@ -1,8 +1,8 @@
 --- A page of boxes, lines and words, written as SVG by ourselves or as PNG by
 -- gnuplot.  Points from the top left, y downwards.
 
-local child = require "luma.plot.child"
-local text = require "luma.text"
+local child = require "luma.base.child"
+local text = require "luma.base.text"
 
 local Canvas = {}
 Canvas.__index = Canvas

@@ -6,9 +6,9 @@
 
 local core = require "luma.core"
 local config = require "luma.nn.config"
-local files = require "luma.files"
-local json = require "luma.json"
-local options = require "luma.options"
+local files = require "luma.base.files"
+local json = require "luma.base.json"
+local options = require "luma.base.options"
 local uv = require "luv"
 
 local model = {}
@@ -39,7 +39,7 @@ function model.save(dir, opts)
   local list = {}
   for i, class in ipairs(opts.classes or {}) do list[i] = class end
   ok, message, code = files.write_atomic(files.join(dir, "model.json"), json.encode {
-    format = FORMAT, version = VERSION, luma = require("luma")._VERSION, weights = name,
+    format = FORMAT, version = VERSION, luma = require "luma.base.version", weights = name,
     architecture = opts.architecture or net.architecture, network = config.describe(net),
     classes = json.list(list), input = opts.input or net.input, scale = opts.scale,
     preparation = opts.preparation, notes = opts.notes })

@@ -5,7 +5,7 @@
 -- A whole-number key is written #3; "~" and "/" in a key as ~0 and ~1.
 
 local io_ops = require("luma.core").io
-local options = require "luma.options"
+local options = require "luma.base.options"
 
 local tree = {}
 
@@ -109,7 +109,7 @@ function tree.load(path, opts)
   opts = options.check("store.load_tree", opts, { kind = "tree", version = 1, need = options.optional })
   local tensors, metadata, code = io_ops.load_safetensors(path)
   if not tensors then return nil, metadata, code end
-  local shown = require("luma.files").show(path)
+  local shown = require("luma.base.files").show(path)
   local function fail(message, ...) return nil, ("%s: " .. message):format(shown, ...), "damaged" end
   local format, written = (metadata["~format"] or ""):match "^(%S+) (%d+)$"
   local kind, version = (metadata["~kind"] or ""):match "^(.+) (%d+)$"

@@ -1,0 +1,145 @@
+--- audit.words: the audit as text for a terminal: one table, then what it means.
+
+local text = require "luma.base.text"
+
+local words = {}
+
+local WIDTH = 110
+
+-- Wraps a sentence to the terminal, further lines indented.
+local function wrapped(out, lead, sentence)
+  local line, blank = lead, (" "):rep(text.len(lead))
+  for word in text.printable(sentence, 4000):gmatch "%S+" do -- names come from files: no control bytes
+    if text.len(line) + text.len(word) + 1 > WIDTH and line ~= lead and line ~= blank then
+      out[#out + 1] = line
+      line = blank
+    end
+    line = (line == lead or line == blank) and line .. word or line .. " " .. word
+  end
+  out[#out + 1] = line
+end
+
+local function range(v) return ("%.2f to %.2f"):format(v.lo, v.hi) end
+words.range = range
+
+--- "96 images: 46 COVID-19, 50 Normal; patients: 46 known, 8 with several images".
+function words.counts(result)
+  local classes = {}
+  for i, class in ipairs(result.classes) do
+    classes[i] = ("%d %s"):format(result.counts[class], text.printable(class, 40))
+  end
+  local p = result.patients
+  local people = p.known == 0 and "patients unknown"
+    or ("%s known (%d of %d images), %d with several images"):format(text.plural(p.known, "patient"), p.images,
+      result.images, p.multi_image)
+  return ("%s: %s; %s"):format(text.plural(result.images, "image"), table.concat(classes, ", "), people)
+end
+
+--- The rows of the one table: {name, model, auc, interval, accuracy, interval, mark}.
+function words.rows(result)
+  local rows = {}
+  for i, s in ipairs(result.shortcuts) do
+    rows[i] = { (s.title:gsub("^the ", "")), ("%.2f"):format(s.auc.value), range(s.auc),
+      ("%.2f"):format(s.accuracy.value), range(s.accuracy), s.model,
+      s.above_chance and (s.lungs and "yes, lungs in view" or "yes") or "no" }
+  end
+  return rows
+end
+
+words.columns = { "what is looked at", "AUC", "95 % interval", "accuracy", "95 % interval", "model", "above chance" }
+
+-- "exact: a.jpg = b.jpg (class differs)"
+function words.pair(pair)
+  local marks = {}
+  if not pair.same_class then marks[#marks + 1] = "different classes" end
+  if pair.patients_known then marks[#marks + 1] = pair.same_patient and "one patient" or "two patients" end
+  return ("%s: %s and %s%s%s"):format(pair.kind, text.printable(pair.a, 48), text.printable(pair.b, 48),
+    pair.kind == "near" and (", correlation %.3f"):format(pair.correlation) or "",
+    #marks > 0 and " (" .. table.concat(marks, ", ") .. ")" or "")
+end
+
+--- How many duplicates of which kind, in a sentence.
+function words.duplicates(result)
+  local exact, across = 0, 0
+  for _, pair in ipairs(result.duplicates) do
+    if pair.kind == "exact" then exact = exact + 1 end
+    if not pair.same_class then across = across + 1 end
+  end
+  local n = #result.duplicates
+  if n == 0 then return "No two images are the same or nearly so." end
+  return ("%s of the same image: %d exact, %d near; %s."):format(text.plural(n, "pair"), exact, n - exact,
+    across == 0 and "none across classes" or ("%d with different classes"):format(across))
+end
+
+--- What a reader should take away, the weightiest first: a list of sentences.
+function words.findings(result)
+  local out, shown, lungs = {}, 0, 0
+  for _, s in ipairs(result.shortcuts) do
+    if s.above_chance and shown < 6 and not (s.lungs and lungs > 0) then -- one with the lungs in view says it all
+      out[#out + 1], shown = s.sentence, shown + 1
+      if s.lungs then lungs = lungs + 1 end
+    end
+  end
+  if #result.shortcuts > 0 and shown == 0 then
+    out[#out + 1] = "Nothing that was looked at tells the classes apart better than chance."
+  end
+  out[#out + 1] = result.bars.sentence
+  out[#out + 1] = words.duplicates(result)
+  out[#out + 1] = result.leakage.sentence
+  if #result.classes > 1 then out[#out + 1] = result.imbalance.sentence end
+  return out
+end
+
+--- The audit for a terminal.
+function words.text(result)
+  local out = { ("audit of %s"):format(text.printable(result.name, 80)) }
+  wrapped(out, "  ", words.counts(result))
+  if result.missing > 0 then
+    wrapped(out, "  ", ("%s named in the table, but absent"):format(text.plural(result.missing, "image")))
+  end
+  for _, note in ipairs(result.notes) do wrapped(out, "  ", note) end
+  for i, bad in ipairs(result.unread) do
+    if i > 5 then
+      out[#out + 1] = ("  and %d more could not be read"):format(#result.unread - 5)
+      break
+    end
+    wrapped(out, "  not read: ", text.printable(bad.reason, 200))
+  end
+  if #result.shortcuts > 0 then
+    out[#out + 1] = ""
+    wrapped(out, "", ("How well each of these alone tells the classes apart (%d folds, patients and copies kept "
+      .. "together; 0.50 is chance):"):format(result.folds))
+    local rows, widths = words.rows(result), {}
+    table.insert(rows, 1, words.columns)
+    for _, row in ipairs(rows) do
+      for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, text.len(cell)) end
+    end
+    for _, row in ipairs(rows) do
+      local cells = {}
+      for i, cell in ipairs(row) do
+        cells[i] = (i == 2 or i == 4) and text.left_pad(cell, widths[i]) or text.right_pad(cell, widths[i])
+      end
+      out[#out + 1] = "  " .. (table.concat(cells, "  "):gsub("%s+$", ""))
+    end
+  end
+  out[#out + 1] = ""
+  for _, sentence in ipairs(words.findings(result)) do wrapped(out, "- ", sentence) end
+  for i, pair in ipairs(result.duplicates) do
+    if i > 5 then
+      out[#out + 1] = ("    and %d more in audit.json"):format(#result.duplicates - 5)
+      break
+    end
+    wrapped(out, "    ", words.pair(pair))
+  end
+  local differs = {}
+  for _, p in ipairs(result.pipeline) do
+    if p.differs then differs[#differs + 1] = p.sentence end
+  end
+  for _, sentence in ipairs(differs) do wrapped(out, "- ", sentence) end
+  if #differs == 0 and #result.classes > 1 then
+    wrapped(out, "- ", "Format, compression, size, colour and detail of the files are alike in all classes.")
+  end
+  return table.concat(out, "\n")
+end
+
+return words

@@ -1,0 +1,177 @@
+--- The settings of a run: what the command line gives, the presets behind it,
+-- and the checks that need no data.  The result is plain data, written to
+-- config.json as it stands.
+
+local luma = require "luma"
+local files = luma.files
+
+local grid = require "luma.study.covid.grid"
+
+local settings = {}
+
+--- views: augmented views of each training image that are computed once and
+-- kept; 0 computes fresh ones every epoch, as the article did.
+settings.presets = {
+  quick = { views = 4, epochs = 100 },
+  standard = { views = 20, epochs = 120 },
+  article = { views = 0, epochs = 500 },
+}
+
+--- What each input scaling does, in words.
+settings.scalings = {
+  unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
+  tf = "RGB from -1 to 1", torch = "RGB, ImageNet mean and deviation removed",
+}
+
+local function fail(message, ...)
+  error(select("#", ...) > 0 and message:format(...) or message, 0)
+end
+
+-- A whole number from lo on, from what was typed.
+local function whole(name, value, lo, hi)
+  local n = math.tointeger(tonumber(value))
+  if not n or n < lo or (hi and n > hi) then
+    fail("--%s must be a whole number %s, got '%s'", name, hi and ("in %d..%d"):format(lo, hi)
+      or ("from %d on"):format(lo), tostring(value))
+  end
+  return n
+end
+
+local function positive(name, value)
+  local v = tonumber(value)
+  if not v or not (v > 0 and v < math.huge) then
+    fail("--%s must be a number above 0, got '%s'", name, tostring(value))
+  end
+  return v + 0.0
+end
+
+local function existing_file(name, path)
+  local kind = files.kind(path)
+  if kind == "file" then return path end
+  fail("--%s: %s: %s", name, files.show(path), kind and "is not a file" or "no such file")
+end
+
+-- Which part of the base is trained, and how fast.
+local function choose_trained(a, c)
+  if a.train and a.unfreeze then fail("--train and --unfreeze both say what is trained: give one of them") end
+  local what = a.train or "head"
+  if what ~= "head" and what ~= "all" then
+    fail("--train must be head or all, got '%s'", luma.text.printable(what, 40))
+  end
+  c.unfreeze = what == "all" and "all" or a.unfreeze
+  if not c.unfreeze then
+    if a.base_rate then fail("--base-rate goes with --unfreeze NAME or --train all") end
+    return
+  end
+  if c.views == 0 then fail("--unfreeze and --train all need kept activations: --preset quick or standard") end
+  -- Pretrained layers move slowly, random ones as Adam's default has it.
+  c.base_rate = a.base_rate and tonumber(a.base_rate) or (c.weights == "none" and 1e-3 or 1e-5)
+  if not (c.base_rate > 0 and c.base_rate < math.huge) then
+    fail("--base-rate must be a number above 0, got '%s'", luma.text.printable(a.base_rate, 40))
+  end
+end
+
+-- A share strictly between 0 and 1, from what was typed.
+local function share(name, value)
+  local v = tonumber(value)
+  if not v or not (v > 0 and v < 1) then
+    fail("--%s must be a number between 0 and 1, got '%s'", name, luma.text.printable(tostring(value), 40))
+  end
+  return v
+end
+
+-- What is chosen without the test part: the grid, the threshold's rule.
+local function choose_choices(a, c)
+  if a.faithful and a.grid then
+    fail("--grid chooses without the test part, which --faithful uses as validation: give one of them")
+  end
+  if a.grid and c.views == 0 then fail("--grid needs kept features: --preset quick or standard") end
+  if a.inner and not a.grid then fail("--inner goes with --grid") end
+  if a.sensitivity and a.faithful then
+    fail("--sensitivity chooses a threshold on validation images, and --faithful has none apart from the test part")
+  end
+  c.grid = a.grid and grid.parse(a.grid)
+  c.inner = a.grid and whole("inner", a.inner or 3, 2, 20) or nil
+  c.prevalence = a.prevalence and share("prevalence", a.prevalence) or 0.05
+  c.sensitivity = a.sensitivity and share("sensitivity", a.sensitivity)
+end
+
+-- Names between commas, two at least.
+local function list_of(name, words)
+  local out, seen = luma.json.list {}, {}
+  for word in words:gmatch "[^,]+" do
+    local one = word:match "^%s*(.-)%s*$"
+    if one ~= "" and not seen[one] then out[#out + 1], seen[one] = one, true end
+  end
+  if #out < 2 then
+    fail("--%s must name two or more, with commas between, got '%s'", name, luma.text.printable(words, 60))
+  end
+  return out
+end
+
+-- Which network, with which weights.
+local function choose_base(a, c)
+  c.weights = a.weights
+  c.base = a.base or ((a.weights and a.weights ~= "none") and "vgg19" or "tiny")
+  local known = false
+  for _, name in ipairs(luma.models.names) do known = known or name == c.base end
+  if not known then
+    fail("--base must be one of %s, got '%s'", table.concat(luma.models.names, ", "), luma.text.printable(c.base, 40))
+  end
+  if a.weights and a.weights ~= "none" then existing_file("weights", a.weights) end
+  if not a.weights then
+    if c.base ~= "tiny" then
+      fail("--base %s needs --weights FILE (Keras .h5 or .safetensors), or --weights none for random filters", c.base)
+    end
+    c.weights = "embedded"
+  end
+end
+
+--- The settings for what the command line gave (a table of its options); raises
+-- one line on a mistake.
+function settings.resolve(a)
+  local preset = settings.presets[a.preset or "quick"]
+  if not preset then fail("--preset must be quick, standard or article, got '%s'", tostring(a.preset)) end
+  local c = {
+    preset = a.preset or "quick",
+    views = preset.views,
+    epochs = a.epochs and whole("epochs", a.epochs, 1, 1000000) or preset.epochs,
+    seed = a.seed and whole("seed", a.seed, 0) or 7,
+    folds = a.folds and whole("folds", a.folds, 2, 100) or 0,
+    batch = a.batch and whole("batch", a.batch, 1, 4096) or 32,
+    rate = a.rate and positive("rate", a.rate) or (a.faithful and 1e-3 or nil), -- nil: head.rate
+    dropout = 0.5,
+    schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
+    faithful = a.faithful or false, size = 224,
+    test = 0.2, val = a.faithful and 0 or 0.12,
+    group = not a.faithful, allow_leak = a.allow_leak or nil,
+    augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
+      height_shift = 0.2, horizontal_flip = true },
+  }
+  c.data = a.data
+  if a.data then
+    if not files.is_dir(a.data) then
+      fail("--data: %s: %s", files.show(a.data), files.exists(a.data) and "is not a folder" or "no such folder")
+    end
+    c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
+    c.metadata = a.metadata and existing_file("metadata", a.metadata)
+    c.classes = a.classes and list_of("classes", a.classes)
+  else
+    for _, name in ipairs { "normals", "metadata", "classes" } do
+      if a[name] then fail("--%s goes with --data DIR", name) end
+    end
+    c.phantoms = a.phantoms and whole("phantoms", a.phantoms, 8, 100000) or 160
+  end
+  if a.threads then c.threads = whole("threads", a.threads, 1, 64) end
+  choose_choices(a, c)
+  choose_base(a, c)
+  choose_trained(a, c)
+  c.scale = a.scale -- nil: what the base was trained with
+  if a.scale and not settings.scalings[a.scale] then
+    fail("--scale must be unit, caffe, tf or torch, got '%s'", luma.text.printable(a.scale, 40))
+  end
+  if c.faithful and not c.scale then c.scale = "unit" end
+  return c
+end
+
+return settings
