@@ -21,48 +21,89 @@ CORE_SRC = $(wildcard csrc/core/*.c csrc/kern/*.c csrc/kern/simd/*.c csrc/image/
 LUA_SRC  = $(filter-out csrc/lua/boot.c,$(wildcard csrc/lua/*.c))
 CORE_OBJ = $(CORE_SRC:csrc/%.c=$(BUILD)/obj/%.o)
 LUA_OBJ  = $(LUA_SRC:csrc/%.c=$(BUILD)/obj/%.o)
+# Files of plain loops (core/wide.h) are compiled once per instruction set, and
+# one core library is linked per set; luma.boot chooses at run time.
+SETS     = $(if $(filter x86_64,$(shell uname -m)),avx2 avx512)
+WIDE_OBJ := $(patsubst csrc/%.c,$(BUILD)/obj/%.o,$(shell grep -l '^\#include "core/wide\.h"' csrc/*/*.c))
+SAME_OBJ = $(filter-out $(WIDE_OBJ),$(CORE_OBJ))
+set_obj  = $(SAME_OBJ) $(WIDE_OBJ:$(BUILD)/obj/%=$(BUILD)/obj/$(1)/%)
+CORE_SO  = $(BUILD)/luma/core.so $(SETS:%=$(BUILD)/luma/core_%.so)
 TEST_SRC = $(wildcard tests/c/*.c)
-TEST_BIN = $(TEST_SRC:tests/c/%.c=$(BUILD)/tests/%)
+TEST_BIN = $(TEST_SRC:tests/c/%.c=$(BUILD)/tests/plain/%) \
+           $(foreach set,$(SETS),$(TEST_SRC:tests/c/%.c=$(BUILD)/tests/$(set)/%))
 
 .PHONY: all run test test-long check asan bench docs install uninstall fmt clean deps deps-test help base layers ctest
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/luma/core.so $(BUILD)/luma/boot.so $(BUILD)/luma-h5 ## build everything (packages must be there: make deps)
+all: $(CORE_SO) $(BUILD)/luma/boot.so $(BUILD)/luma-h5 ## build everything (packages must be there: make deps)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 # ---- build ----
 
-# The suffix of a file names the instruction set it may use; which one runs is
-# chosen at run time.  Elsewhere than on x86-64 these files compile to nothing.
+# The suffix of a file, or the folder of its object, names the instruction set it
+# may use; which one runs is chosen at run time.  Elsewhere than on x86-64 the
+# suffixed files compile to nothing.
+AVX2   = -mavx2 -mfma -mf16c
+AVX512 = -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 ifeq ($(shell uname -m),x86_64)
-$(BUILD)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
-$(BUILD)/obj/%_avx512.o: ISA = -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+$(BUILD)/obj/%_avx2.o: ISA = $(AVX2)
+$(BUILD)/obj/%_avx512.o: ISA = $(AVX512) -mprefer-vector-width=512
+$(BUILD)/obj/avx2/%.o: ISA = $(AVX2)
+$(BUILD)/obj/avx512/%.o: ISA = $(AVX512) -mprefer-vector-width=512
 endif
 
+V ?=
+Q  = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+COMPILE = $(CC) $(CFLAGS) $(ISA) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/obj/%.o: csrc/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(ISA) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(COMPILE)
+define set_rules
+$(BUILD)/obj/$(1)/%.o: csrc/%.c
+	@mkdir -p $$(@D)
+	$$(call say,CC,"$$< ($(1))")
+	$$(Q)$$(COMPILE)
+$(BUILD)/luma/core_$(1).so: $(call set_obj,$(1)) $(LUA_OBJ)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LINK)
+$(BUILD)/tests/$(1)/%: tests/c/%.c $(call set_obj,$(1))
+	@mkdir -p $$(@D)
+	$$(call say,TEST,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) -MMD -MP -o $$@ $$< $(call set_obj,$(1)) $$(LDFLAGS) $$(PKG_CFLAGS) $$(PKG_LIBS) -lm -lpthread
+endef
+LINK = -shared -Wl,-z,nodelete -o $@ $^ $(LDFLAGS) $(PKG_LIBS) -lm -lpthread
+
+$(foreach set,$(SETS),$(eval $(call set_rules,$(set))))
 
 $(BUILD)/luma/core.so: $(CORE_OBJ) $(LUA_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,-z,nodelete -o $@ $^ $(LDFLAGS) $(PKG_LIBS) -lm -lpthread
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK)
 
 $(BUILD)/luma/boot.so: $(BUILD)/obj/lua/boot.o $(BUILD)/obj/core/cpu.o
 	@mkdir -p $(@D)
-	$(CC) -shared -o $@ $^ $(LDFLAGS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $^ $(LDFLAGS)
 
 $(BUILD)/luma-h5: csrc/tools/luma-h5.c
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fPIC,$(CFLAGS)) $(LDFLAGS) -MMD -MP -o $@ $< $(H5_FLAGS)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(filter-out -fPIC,$(CFLAGS)) $(LDFLAGS) -MMD -MP -o $@ $< $(H5_FLAGS)
 
 # C tests link the core without Lua: that it works is the proof of the layers.
-$(BUILD)/tests/%: tests/c/%.c $(CORE_OBJ)
+$(BUILD)/tests/plain/%: tests/c/%.c $(CORE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(CORE_OBJ) $(LDFLAGS) $(PKG_CFLAGS) $(PKG_LIBS) -lm -lpthread
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -o $@ $< $(CORE_OBJ) $(LDFLAGS) $(PKG_CFLAGS) $(PKG_LIBS) -lm -lpthread
 
--include $(CORE_OBJ:.o=.d) $(LUA_OBJ:.o=.d) $(BUILD)/obj/lua/boot.d $(wildcard $(BUILD)/tests/*.d) $(wildcard $(BUILD)/*.d)
+-include $(CORE_OBJ:.o=.d) $(LUA_OBJ:.o=.d) $(BUILD)/obj/lua/boot.d $(wildcard $(BUILD)/tests/*/*.d) $(wildcard $(BUILD)/*.d) \
+  $(foreach set,$(SETS),$(WIDE_OBJ:$(BUILD)/obj/%.o=$(BUILD)/obj/$(set)/%.d))
 
 # ---- packages ----
 
@@ -80,25 +121,52 @@ run: deps ## build, then run the main job on the generated default data
 test: deps-test ## build, then run every test; ends with "N passed, N failed"
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(TEST_BIN)
 	@scripts/runtests all
-test-long: all ## the tests that train for minutes (not part of make test)
+test-long: deps-test ## what takes longer: minutes of training, mutants, another Debian
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(TEST_BIN)
 	@scripts/runtests long
+	@scripts/runtests torture
+	@scripts/mutate
+	@scripts/distro trixie
 
-check: layers ## format, lint, layers, both compilers, fast tests
+check: layers ## before every commit: format, lint, layers, both compilers, C tests, fast specs
 	@scripts/check
 
 layers:
 	@scripts/layers
 
-ctest: $(TEST_BIN)
-	@for t in $(TEST_BIN); do $$t || exit 1; done
+ctest-build: $(TEST_BIN)
+ctest: $(TEST_BIN) ## the C tests on every instruction set of this processor
+	@scripts/runtests ctest
 
-asan: deps-test ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/asan OPT=-O1 \
-	  EXTRA_CFLAGS="-DLUMA_DEBUG -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer" \
-	  EXTRA_LDFLAGS="-fsanitize=address,undefined" asan-run
-asan-run: all $(TEST_BIN)
-	@LUMA_BUILD=$(BUILD) scripts/runtests asan
-.PHONY: asan-run
+SANITIZE = address,undefined,float-cast-overflow
+asan-build: deps-test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/asan SETS= OPT=-O1 \
+	  EXTRA_CFLAGS="-DLUMA_DEBUG -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer" \
+	  EXTRA_LDFLAGS="-fsanitize=address,undefined" all ctest-build
+asan: asan-build ## the tests under AddressSanitizer, UndefinedBehaviorSanitizer, LeakSanitizer
+	@LUMA_BUILD=build/asan scripts/runtests asan
+asan-quick: asan-build ## the same for border, codecs and readers (part of CI)
+	@LUMA_BUILD=build/asan scripts/runtests asan $(foreach s,proxy fuzz codec hostile npy store csv json hash image,tests/$(s)_spec.lua)
+
+tsan: deps-test ## the C tests of the thread pool, loader and kernels under ThreadSanitizer
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=build/tsan SETS= OPT=-O1 \
+	  EXTRA_CFLAGS="-fsanitize=thread -fno-omit-frame-pointer" EXTRA_LDFLAGS="-fsanitize=thread" ctest-build
+	@scripts/tsan
+
+valgrind: deps-test ## a sample of specs under valgrind (no AVX-512 there: LUMA_ISA=avx2)
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@scripts/valgrind
+
+coverage: deps-test ## lines of C and Lua that the fast tests run, one table
+	@scripts/coverage
+
+torture: deps-test ## the specs of the ops, collecting at every new tensor
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@scripts/runtests torture
+mutate: deps-test ## small faults put into the source: the tests must notice each
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(TEST_BIN)
+	@scripts/mutate
+.PHONY: ctest-build asan-build asan-quick tsan valgrind coverage torture mutate
 
 fuzz: deps-test ## run each fuzz target for SECONDS (10)
 	@scripts/fuzz $(or $(SECONDS),10)
@@ -118,7 +186,7 @@ fmt: ## format the C sources
 
 install: all ## install under PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/lua/5.4/luma $(DESTDIR)$(PREFIX)/share/lua/5.4
-	install -m 755 $(BUILD)/luma/core.so $(BUILD)/luma/boot.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/luma/
+	install -m 755 $(CORE_SO) $(BUILD)/luma/boot.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/luma/
 	install -m 755 $(BUILD)/luma-h5 $(DESTDIR)$(PREFIX)/lib/lua/5.4/luma/luma-h5
 	cp -R lua/luma $(DESTDIR)$(PREFIX)/share/lua/5.4/
 	install -m 755 scripts/luma $(DESTDIR)$(PREFIX)/bin/luma

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/walk.h"
+#include "core/wide.h"
 
 enum { COPY_GRAIN = 1 << 17 }; /* elements a chunk */
 
@@ -129,17 +129,17 @@ static inline int32_t to_i32(double v) {
   return isnan(v) ? 0 : (int32_t)nearbyint(v);
 }
 
-#define ROW(name, S, D, convert)                                              \
-  LM_CLONES static void name(const void *context, char *const p[LM_WALK_MAX], \
-                             const int64_t stride[LM_WALK_MAX], int64_t n) {  \
-    (void)context;                                                            \
-    D *d = (D *)(void *)p[0];                                                 \
-    const S *s = (const S *)(const void *)p[1];                               \
-    const int64_t ds = stride[0], ss = stride[1];                             \
-    if (ss == 1 && ds == 1)                                                   \
-      LM_IVDEP for (int64_t i = 0; i < n; i++) d[i] = convert(s[i]);          \
-    else                                                                      \
-      for (int64_t i = 0; i < n; i++) d[i * ds] = convert(s[i * ss]);         \
+#define ROW(name, S, D, convert)                                      \
+  static void name(const void *context, char *const p[LM_WALK_MAX],   \
+                   const int64_t stride[LM_WALK_MAX], int64_t n) {    \
+    (void)context;                                                    \
+    D *d = (D *)(void *)p[0];                                         \
+    const S *s = (const S *)(const void *)p[1];                       \
+    const int64_t ds = stride[0], ss = stride[1];                     \
+    if (ss == 1 && ds == 1)                                           \
+      LM_IVDEP for (int64_t i = 0; i < n; i++) d[i] = convert(s[i]);  \
+    else                                                              \
+      for (int64_t i = 0; i < n; i++) d[i * ds] = convert(s[i * ss]); \
   }
 #define AS_F32(v) ((float)(v))
 #define AS_F64(v) ((double)(v))

@@ -3,7 +3,7 @@
  * gradient of light, the tone curve, grain, the letter of the side and the bars. */
 #include <math.h>
 
-#include "core/clones.h"
+#include "core/wide.h"
 #include "image/phantom_canvas.h"
 
 typedef struct {
@@ -58,7 +58,6 @@ typedef struct {
 
 /* Arithmetic and table look-ups take turns: loops without look-ups are
  * vectorised, and gather instructions are slower than plain loads. */
-LM_CLONES
 static void locate(const exposure *e, int64_t row, int from, int to, line *l) {
   const float x0 = e->m[0] * (float)row + e->m[2], y0 = e->m[3] * (float)row + e->m[5];
   const float dx = e->m[1], dy = e->m[4], slope_x = e->slope_x, slope_y = e->slope_y;
@@ -87,7 +86,6 @@ static void fetch(const float *canvas, int from, int to, line *l) {
   }
 }
 
-LM_CLONES
 static void blend(int from, int to, line *l) {
   for (int col = from; col < to; col++) {
     const float above = l->q00[col] + l->fu[col] * (l->q01[col] - l->q00[col]);
@@ -103,13 +101,11 @@ static void develop(const float *tone, int from, int to, line *l) {
   for (int col = from; col < to; col++) l->density[col] = tone[l->tone[col]];
 }
 
-LM_CLONES
 static void add_grain(float spread, int from, int to, line *l) {
   for (int col = from; col < to; col++) l->density[col] += spread * l->light[col] * l->grain[col];
 }
 
 /* Grain: the sum of the four bytes of a hash is close enough to a normal. */
-LM_CLONES
 static void grain_row(uint32_t key, uint32_t first, int count, float *restrict out) {
   for (int i = 0; i < count; i++) {
     const uint32_t h = mix(key + (first + (uint32_t)i) * 0x9e3779b1u);
@@ -118,7 +114,6 @@ static void grain_row(uint32_t key, uint32_t first, int count, float *restrict o
   }
 }
 
-LM_CLONES
 static void to_bytes(const float *restrict v, int count, uint8_t *restrict out) {
   for (int i = 0; i < count; i++) out[i] = (uint8_t)(int)(CLAMP(v[i], 0.0f, 255.0f) + 0.5f);
 }

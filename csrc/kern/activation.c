@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "core/clones.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum { CHUNK = 1 << 16 }; /* elements a chunk: tens of microseconds of work */
 
@@ -28,13 +28,13 @@ static bool run(void (*loop)(const float *, const float *, float, int64_t, float
   return lm_parallel(lm_ceil_div(n, CHUNK), walk_chunk, &w);
 }
 
-LM_CLONES static void relu_fwd(const float *x, const float *unused, float p, int64_t n, float *y) {
+static void relu_fwd(const float *x, const float *unused, float p, int64_t n, float *y) {
   (void)unused, (void)p;
   LM_IVDEP
   for (int64_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
 }
 
-LM_CLONES static void relu_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
+static void relu_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
   (void)p;
   LM_IVDEP
   for (int64_t i = 0; i < n; i++) {
@@ -43,15 +43,13 @@ LM_CLONES static void relu_bwd(const float *dy, const float *y, float p, int64_t
   }
 }
 
-LM_CLONES static void leaky_fwd(const float *x, const float *unused, float slope, int64_t n,
-                                float *y) {
+static void leaky_fwd(const float *x, const float *unused, float slope, int64_t n, float *y) {
   (void)unused;
   LM_IVDEP
   for (int64_t i = 0; i < n; i++) y[i] = x[i] > 0.0f ? x[i] : slope * x[i];
 }
 
-LM_CLONES static void leaky_bwd(const float *dy, const float *x, float slope, int64_t n,
-                                float *dx) {
+static void leaky_bwd(const float *dy, const float *x, float slope, int64_t n, float *dx) {
   LM_IVDEP
   for (int64_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f ? dy[i] : slope * dy[i];
 }
@@ -93,12 +91,12 @@ static void gelu_tanh_bwd(const float *dy, const float *x, float p, int64_t n, f
   }
 }
 
-LM_CLONES static void sigmoid_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
+static void sigmoid_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
   (void)p;
   for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1.0f - y[i]);
 }
 
-LM_CLONES static void tanh_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
+static void tanh_bwd(const float *dy, const float *y, float p, int64_t n, float *dx) {
   (void)p;
   for (int64_t i = 0; i < n; i++) dx[i] = dy[i] * (1.0f - y[i] * y[i]);
 }

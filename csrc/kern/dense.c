@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "core/blas.h"
-#include "core/clones.h"
 #include "core/denormal.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum {
   LANES = 16,     /* partial sums of a dot product, added up in order */
@@ -31,7 +31,7 @@ static void transpose(int64_t k, int64_t n, const float *w, float *wt) {
     for (int64_t j = 0; j < n; j++) wt[j * k + i] = w[i * n + j];
 }
 
-LM_CLONES static float dot(const float *restrict a, const float *restrict b, int64_t k) {
+static float dot(const float *restrict a, const float *restrict b, int64_t k) {
   float lane[LANES] = {0};
   int64_t i = 0;
   for (; i + LANES <= k; i += LANES)
@@ -52,7 +52,7 @@ static void fwd_chunk(void *context, int64_t chunk, int worker) {
           dot(w->x + r * w->k, w->wt + j * w->k, w->k) + (w->b != NULL ? w->b[j] : 0.0f);
 }
 
-LM_CLONES static void bwd_x_chunk(void *context, int64_t chunk, int worker) {
+static void bwd_x_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t end = lm_min64(w->m, (chunk + 1) * ROWS), k = w->k;
@@ -68,7 +68,7 @@ LM_CLONES static void bwd_x_chunk(void *context, int64_t chunk, int worker) {
   }
 }
 
-LM_CLONES static void bwd_w_chunk(void *context, int64_t chunk, int worker) {
+static void bwd_w_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t first = chunk * SPAN, len = lm_min64(SPAN, w->k - first), n = w->n;
@@ -140,7 +140,7 @@ static int64_t band_rows(int64_t c) {
   return lm_max64(1, BAND / lm_max64(1, c));
 }
 
-LM_CLONES static void sum_chunk(void *context, int64_t chunk, int worker) {
+static void sum_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const sum_work *w = context;
   const int64_t c = w->c, end = lm_min64(w->rows, (chunk + 1) * w->band);

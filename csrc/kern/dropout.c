@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/cpu.h"
 #include "core/pool.h"
+#include "core/wide.h"
 #include "kern/simd/philox.h"
 
 enum { LANES = LM_PHILOX_LANES, CHUNK = 1 << 15 };
@@ -29,7 +29,7 @@ typedef struct {
 } work;
 
 /* keep[] for the 4 * (32 / bits) * LANES units of LANES blocks. */
-LM_CLONES static void unpack(const work *w, const uint32_t words[4][LANES], float *restrict keep) {
+static void unpack(const work *w, const uint32_t words[4][LANES], float *restrict keep) {
   const uint32_t mask = (1u << w->bits) - 1u, threshold = w->threshold;
   const float scale = w->scale;
   for (int k = 0; k < 4; k++)
@@ -39,7 +39,7 @@ LM_CLONES static void unpack(const work *w, const uint32_t words[4][LANES], floa
 }
 
 /* A dropped unit is 0 even where x is not finite. */
-LM_CLONES static void apply(const float *x, const float *restrict keep, int64_t n, float *y) {
+static void apply(const float *x, const float *restrict keep, int64_t n, float *y) {
   LM_IVDEP
   for (int64_t i = 0; i < n; i++) {
     const float v = x[i] * keep[i];

@@ -4,8 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/walk.h"
+#include "core/wide.h"
+
+const char *lm_elem_isa(void) {
+  return LM_WIDE_NAME;
+}
 
 /* Elements a chunk: about 20 us of plain arithmetic, 100 us of pow. */
 enum { GRAIN_LIGHT = 1 << 16, GRAIN_HEAVY = 1 << 13 };
@@ -102,8 +106,8 @@ static inline double lua_mod(double a, double b) {
 /* ---- rows ---- */
 
 #define BINARY(name, T, R, expr)                                                      \
-  LM_CLONES static void name(const void *context, char *const q[LM_WALK_MAX],         \
-                             const int64_t stride[LM_WALK_MAX], int64_t n) {          \
+  static void name(const void *context, char *const q[LM_WALK_MAX],                   \
+                   const int64_t stride[LM_WALK_MAX], int64_t n) {                    \
     (void)context;                                                                    \
     R *y = (R *)(void *)q[0];                                                         \
     const T *pa = (const T *)(const void *)q[1], *pb = (const T *)(const void *)q[2]; \
@@ -133,25 +137,25 @@ static inline double lua_mod(double a, double b) {
     }                                                                                 \
   }
 
-#define UNARY(name, T, R, expr)                                               \
-  LM_CLONES static void name(const void *context, char *const q[LM_WALK_MAX], \
-                             const int64_t stride[LM_WALK_MAX], int64_t n) {  \
-    const double *p = context;                                                \
-    (void)p;                                                                  \
-    R *y = (R *)(void *)q[0];                                                 \
-    const T *pa = (const T *)(const void *)q[1];                              \
-    const int64_t sy = stride[0], sa = stride[1];                             \
-    if (sy == 1 && sa == 1) {                                                 \
-      LM_IVDEP for (int64_t i = 0; i < n; i++) {                              \
-        const T a = pa[i];                                                    \
-        y[i] = (R)(expr);                                                     \
-      }                                                                       \
-    } else {                                                                  \
-      for (int64_t i = 0; i < n; i++) {                                       \
-        const T a = pa[i * sa];                                               \
-        y[i * sy] = (R)(expr);                                                \
-      }                                                                       \
-    }                                                                         \
+#define UNARY(name, T, R, expr)                                     \
+  static void name(const void *context, char *const q[LM_WALK_MAX], \
+                   const int64_t stride[LM_WALK_MAX], int64_t n) {  \
+    const double *p = context;                                      \
+    (void)p;                                                        \
+    R *y = (R *)(void *)q[0];                                       \
+    const T *pa = (const T *)(const void *)q[1];                    \
+    const int64_t sy = stride[0], sa = stride[1];                   \
+    if (sy == 1 && sa == 1) {                                       \
+      LM_IVDEP for (int64_t i = 0; i < n; i++) {                    \
+        const T a = pa[i];                                          \
+        y[i] = (R)(expr);                                           \
+      }                                                             \
+    } else {                                                        \
+      for (int64_t i = 0; i < n; i++) {                             \
+        const T a = pa[i * sa];                                     \
+        y[i * sy] = (R)(expr);                                      \
+      }                                                             \
+    }                                                               \
   }
 
 BINARY(add_f32, float, float, a + b)
@@ -278,17 +282,17 @@ UNARY(not_i32, int32_t, uint8_t, a == 0)
 static const lm_walk_row test_rows[LM_NTEST][LM_NDTYPE] = {
     [LM_ISNAN] = FOUR(isnan), [LM_ISFINITE] = FOUR(isfinite), [LM_NOT] = FOUR(not )};
 
-#define WHERE(name, T)                                                              \
-  LM_CLONES static void name(const void *context, char *const q[LM_WALK_MAX],       \
-                             const int64_t s[LM_WALK_MAX], int64_t n) {             \
-    (void)context;                                                                  \
-    T *y = (T *)(void *)q[0];                                                       \
-    const uint8_t *m = (const uint8_t *)q[1];                                       \
-    const T *a = (const T *)(const void *)q[2], *b = (const T *)(const void *)q[3]; \
-    LM_IVDEP for (int64_t i = 0; i < n; i++) {                                      \
-      const T u = a[i * s[2]], v = b[i * s[3]];                                     \
-      y[i * s[0]] = m[i * s[1]] ? u : v;                                            \
-    }                                                                               \
+#define WHERE(name, T)                                                                            \
+  static void name(const void *context, char *const q[LM_WALK_MAX], const int64_t s[LM_WALK_MAX], \
+                   int64_t n) {                                                                   \
+    (void)context;                                                                                \
+    T *y = (T *)(void *)q[0];                                                                     \
+    const uint8_t *m = (const uint8_t *)q[1];                                                     \
+    const T *a = (const T *)(const void *)q[2], *b = (const T *)(const void *)q[3];               \
+    LM_IVDEP for (int64_t i = 0; i < n; i++) {                                                    \
+      const T u = a[i * s[2]], v = b[i * s[3]];                                                   \
+      y[i * s[0]] = m[i * s[1]] ? u : v;                                                          \
+    }                                                                                             \
   }
 WHERE(where_f32, float)
 WHERE(where_f64, double)

@@ -22,6 +22,9 @@ typedef enum {
   LM_NBINARY
 } lm_binary_op;
 
+/* The instruction set these loops were compiled for: "plain", "avx2", "avx512". */
+const char *lm_elem_isa(void);
+
 typedef enum { LM_EQ, LM_NE, LM_LT, LM_LE, LM_GT, LM_GE, LM_NCOMPARE } lm_compare_op;
 
 typedef enum {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum { BAND = 1 << 15, BLOCK = 256 }; /* values a band; channels at a time on the stack */
 
@@ -24,7 +24,7 @@ int64_t lm_norm_scratch(int64_t rows, int64_t c) {
 }
 
 /* partial[band] = sum x, or with a mean sum (x - mean)^2 */
-LM_CLONES static void stats_chunk(void *context, int64_t chunk, int worker) {
+static void stats_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t c = w->c, end = lm_min64(w->rows, (chunk + 1) * w->band);
@@ -61,7 +61,7 @@ bool lm_norm_stats(int64_t rows, int64_t c, const float *x, void *scratch, float
   return true;
 }
 
-LM_CLONES static void fwd_chunk(void *context, int64_t chunk, int worker) {
+static void fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t c = w->c, first = chunk * w->band, end = lm_min64(w->rows, first + w->band);
@@ -95,7 +95,7 @@ bool lm_norm_fwd(int64_t rows, int64_t c, const float *x, const float *mean, con
   return lm_parallel(lm_ceil_div(rows, w.band), fwd_chunk, &w);
 }
 
-LM_CLONES static void sums_chunk(void *context, int64_t chunk, int worker) {
+static void sums_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t c = w->c, end = lm_min64(w->rows, (chunk + 1) * w->band);
@@ -110,7 +110,7 @@ LM_CLONES static void sums_chunk(void *context, int64_t chunk, int worker) {
   }
 }
 
-LM_CLONES static void bwd_chunk(void *context, int64_t chunk, int worker) {
+static void bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const int64_t c = w->c, first = chunk * w->band, end = lm_min64(w->rows, first + w->band);

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum {
   BLOCK = 64,            /* channels a backward chunk handles */
@@ -81,8 +81,8 @@ typedef struct {
 
 /* ---- forward: bands of output rows ---- */
 
-LM_CLONES static void max_row_2x2(const float *restrict top, const float *restrict bottom,
-                                  int64_t ow, int64_t c, float *restrict y) {
+static void max_row_2x2(const float *restrict top, const float *restrict bottom, int64_t ow,
+                        int64_t c, float *restrict y) {
   for (int64_t o = 0; o < ow; o++, top += 2 * c, bottom += 2 * c, y += c)
     for (int64_t i = 0; i < c; i++) {
       const float a = top[i] > top[i + c] ? top[i] : top[i + c];
@@ -91,7 +91,7 @@ LM_CLONES static void max_row_2x2(const float *restrict top, const float *restri
     }
 }
 
-LM_CLONES static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
+static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -119,7 +119,7 @@ LM_CLONES static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
   }
 }
 
-LM_CLONES static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
+static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -159,10 +159,9 @@ bool lm_avg_pool2d_fwd(const lm_pool2d *p, const float *x, float *y) {
 /* ---- backward, windows that do not overlap: bands of output rows ---- */
 
 /* One pair of input rows.  Of equal values the first in row order takes dy. */
-LM_CLONES static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
-                                      const float *restrict top, const float *restrict bottom,
-                                      int64_t ow, int64_t c, float *restrict dtop,
-                                      float *restrict dbottom) {
+static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
+                            const float *restrict top, const float *restrict bottom, int64_t ow,
+                            int64_t c, float *restrict dtop, float *restrict dbottom) {
   for (int64_t o = 0; o < ow; o++) {
     for (int64_t i = 0; i < c; i++) {
       const float g = dy[i], m = y[i];
@@ -200,7 +199,7 @@ static void max_bwd_2x2_chunk(void *context, int64_t chunk, int worker) {
 
 /* ---- backward, any windows: (image, block of channels) ---- */
 
-LM_CLONES static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
+static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -230,7 +229,7 @@ LM_CLONES static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
     }
 }
 
-LM_CLONES static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
+static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
@@ -274,7 +273,7 @@ typedef struct {
   float *out;
 } global_work;
 
-LM_CLONES static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
+static void global_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const global_work *g = context;
   const int64_t blocks = lm_ceil_div(g->c, BLOCK), n = chunk / blocks;
@@ -287,7 +286,7 @@ LM_CLONES static void global_fwd_chunk(void *context, int64_t chunk, int worker)
     g->out[n * g->c + first + i] = g->hw > 0 ? (float)(sum[i] / (double)g->hw) : 0.0f;
 }
 
-LM_CLONES static void global_bwd_chunk(void *context, int64_t chunk, int worker) {
+static void global_bwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const global_work *g = context;
   const float *dy = g->in + chunk * g->c, scale = 1.0f / (float)g->hw;

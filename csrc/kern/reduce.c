@@ -8,8 +8,8 @@
 
 #include <math.h>
 
-#include "core/clones.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum {
   LANES = 16,         /* partial sums of a row: fixed, so the width of the machine is not felt */
@@ -91,13 +91,13 @@ typedef void (*row_fn)(const void *p, int64_t s, int64_t n, int64_t at, acc *acc
     (total) = lane[0];                                          \
   } while (0)
 
-#define ROW_SUM(name, T, term)                                                          \
-  LM_CLONES static void name(const void *p, int64_t s, int64_t n, int64_t at, acc *c) { \
-    (void)at;                                                                           \
-    const T *x = p;                                                                     \
-    double total;                                                                       \
-    LANE_SUM(T, term, total);                                                           \
-    c->a += total;                                                                      \
+#define ROW_SUM(name, T, term)                                                \
+  static void name(const void *p, int64_t s, int64_t n, int64_t at, acc *c) { \
+    (void)at;                                                                 \
+    const T *x = p;                                                           \
+    double total;                                                             \
+    LANE_SUM(T, term, total);                                                 \
+    c->a += total;                                                            \
   }
 
 #define ROW_PROD(name, T)                                                     \
@@ -110,7 +110,7 @@ typedef void (*row_fn)(const void *p, int64_t s, int64_t n, int64_t at, acc *acc
 /* The extreme of a small block first; only a block that beats what was found
  * so far is searched for the place. */
 #define ROW_EXTREME(name, T, better)                                                      \
-  LM_CLONES static void name(const void *p, int64_t s, int64_t n, int64_t at, acc *c) {   \
+  static void name(const void *p, int64_t s, int64_t n, int64_t at, acc *c) {             \
     const T *x = p;                                                                       \
     for (int64_t from = 0; from < n; from += SMALL_BLOCK) {                               \
       const int64_t to = lm_min64(n, from + SMALL_BLOCK);                                 \
@@ -129,18 +129,18 @@ typedef void (*row_fn)(const void *p, int64_t s, int64_t n, int64_t at, acc *acc
   }
 
 /* Two passes over a block in cache: its mean, then its squared deviations. */
-#define ROW_MOMENTS(name, T)                                                                \
-  LM_CLONES static void name(const void *p, int64_t s, int64_t count, int64_t at, acc *c) { \
-    (void)at;                                                                               \
-    for (int64_t from = 0; from < count; from += SMALL_BLOCK) {                             \
-      const int64_t n = lm_min64(count - from, SMALL_BLOCK);                                \
-      const T *x = (const T *)p + from * s;                                                 \
-      double total, squares;                                                                \
-      LANE_SUM(T, v, total);                                                                \
-      const double mean = total / (double)n;                                                \
-      LANE_SUM(T, (v - mean) * (v - mean), squares);                                        \
-      merge_moments(c, mean, squares, n);                                                   \
-    }                                                                                       \
+#define ROW_MOMENTS(name, T)                                                      \
+  static void name(const void *p, int64_t s, int64_t count, int64_t at, acc *c) { \
+    (void)at;                                                                     \
+    for (int64_t from = 0; from < count; from += SMALL_BLOCK) {                   \
+      const int64_t n = lm_min64(count - from, SMALL_BLOCK);                      \
+      const T *x = (const T *)p + from * s;                                       \
+      double total, squares;                                                      \
+      LANE_SUM(T, v, total);                                                      \
+      const double mean = total / (double)n;                                      \
+      LANE_SUM(T, (v - mean) * (v - mean), squares);                              \
+      merge_moments(c, mean, squares, n);                                         \
+    }                                                                             \
   }
 
 /* ---- columns: n outputs, x[j] belongs to c[j]; `at` is the place of all ---- */
@@ -151,14 +151,14 @@ typedef struct {
 } block_acc;
 typedef void (*column_fn)(const void *p, int n, int64_t at, block_acc *c);
 
-#define COLUMN(name, T, body)                                                  \
-  LM_CLONES static void name(const void *p, int n, int64_t at, block_acc *c) { \
-    const T *x = p;                                                            \
-    (void)at;                                                                  \
-    for (int j = 0; j < n; j++) {                                              \
-      const double v = (double)x[j];                                           \
-      body;                                                                    \
-    }                                                                          \
+#define COLUMN(name, T, body)                                        \
+  static void name(const void *p, int n, int64_t at, block_acc *c) { \
+    const T *x = p;                                                  \
+    (void)at;                                                        \
+    for (int j = 0; j < n; j++) {                                    \
+      const double v = (double)x[j];                                 \
+      body;                                                          \
+    }                                                                \
   }
 #define COLUMN_EXTREME(better)                                               \
   if (c->n[j] < 0 || (c->a[j] == c->a[j] && (v better c->a[j] || v != v))) { \

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "core/clones.h"
 #include "core/pool.h"
+#include "core/wide.h"
 
 enum { CHUNK = 1 << 15 };
 
@@ -15,7 +15,7 @@ typedef struct {
   float *w, *m, *v;
 } work;
 
-LM_CLONES static void sgd_chunk(void *context, int64_t chunk, int worker) {
+static void sgd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *k = context;
   const lm_sgd p = *(const lm_sgd *)k->p;
@@ -34,7 +34,7 @@ LM_CLONES static void sgd_chunk(void *context, int64_t chunk, int worker) {
   }
 }
 
-LM_CLONES static void adam_chunk(void *context, int64_t chunk, int worker) {
+static void adam_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *k = context;
   const lm_adam p = *(const lm_adam *)k->p;
@@ -64,11 +64,11 @@ void lm_adam_step(const lm_adam *p, int64_t n, const float *g, float *w, float *
   run(adam_chunk, &k);
 }
 
-LM_CLONES void lm_scale(float factor, int64_t n, float *x) {
+void lm_scale(float factor, int64_t n, float *x) {
   for (int64_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-LM_CLONES double lm_sum_squares(int64_t n, const float *x) {
+double lm_sum_squares(int64_t n, const float *x) {
   double total = 0.0;
   for (int64_t first = 0; first < n; first += CHUNK) {
     const int64_t len = lm_min64(CHUNK, n - first);

@@ -12,22 +12,24 @@ const char *luma_opname(lua_State *L) {
   return op != NULL ? op->name : "?";
 }
 
-int luma_argerror(lua_State *L, int arg, const char *fmt, ...) {
+_Noreturn int luma_argerror(lua_State *L, int arg, const char *fmt, ...) {
   char text[512];
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  return luaL_error(L, "bad argument #%d to '%s' (%s)", arg, luma_opname(L), text);
+  luaL_error(L, "bad argument #%d to '%s' (%s)", arg, luma_opname(L), text);
+  __builtin_unreachable(); /* luaL_error does not return, but is not declared so */
 }
 
-int luma_error(lua_State *L, const char *fmt, ...) {
+_Noreturn int luma_error(lua_State *L, const char *fmt, ...) {
   char text[512];
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  return luaL_error(L, "%s: %s", luma_opname(L), text);
+  luaL_error(L, "%s: %s", luma_opname(L), text);
+  __builtin_unreachable();
 }
 
 void luma_checkrun(lua_State *L, bool ok) {
@@ -36,10 +38,10 @@ void luma_checkrun(lua_State *L, bool ok) {
   lua_error(L);
 }
 
-int luma_raise(lua_State *L, const lm_err *e) {
+_Noreturn int luma_raise(lua_State *L, const lm_err *e) {
   if (e->code == LM_E_INTERRUPT) luma_checkrun(L, false);
-  if (e->arg > 0) return luma_argerror(L, e->arg, "%s", e->msg);
-  return luma_error(L, "%s", e->msg);
+  if (e->arg > 0) luma_argerror(L, e->arg, "%s", e->msg);
+  luma_error(L, "%s", e->msg);
 }
 
 int luma_fail(lua_State *L, const lm_err *e) {
@@ -147,6 +149,7 @@ void luma_checkkeys(lua_State *L, int arg, const char *const known[]) {
   if (lua_isnoneornil(L, arg)) return;
   if (!lua_istable(L, arg))
     luma_argerror(L, arg, "options table expected, got %s", typename_at(L, arg));
+  luma_ownoptions(L, arg, known);
   lua_pushnil(L);
   while (lua_next(L, arg) != 0) {
     lua_pop(L, 1);

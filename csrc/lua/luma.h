@@ -18,14 +18,16 @@
  * name: "relu" lands in luma.core and, with LUMA_METHOD, in the method table
  * (x:relu()); "image.resize" lands in luma.core.image.  LUMA_UNRECORDED: never
  * seen by a tape, whatever its arguments.  LUMA_SAVES: results beyond the first
- * are what the gradient rule needs; only the tape sees them.  A table ends with
- * a row whose name is NULL. */
+ * are what the gradient rule needs; only the tape sees them.  LUMA_RAW: the op
+ * changes its table argument and reads it raw.  A table ends with a row whose
+ * name is NULL. */
 enum {
   LUMA_FUNCTION = 0,
   LUMA_METHOD = 1,
   LUMA_ONLY_METHOD = 3, /* x:name() alone */
   LUMA_UNRECORDED = 4,
-  LUMA_SAVES = 8
+  LUMA_SAVES = 8,
+  LUMA_RAW = 16
 };
 typedef struct {
   const char *name;
@@ -88,6 +90,12 @@ lm_shape luma_checkshape(lua_State *L, int arg);
 lm_dtype luma_checkdtype(lua_State *L, int arg);
 lm_dtype luma_optdtype(lua_State *L, int arg, lm_dtype absent);
 
+/* Replaces each table among arguments 1..n that has a metatable, at any depth,
+ * by a plain copy (own.c); the dispatcher calls it before every op. */
+void luma_owntables(lua_State *L, int n);
+/* Asks the original of such a copy at idx once for each known option. */
+void luma_ownoptions(lua_State *L, int idx, const char *const known[]);
+
 /* Options: one trailing table (nil or absent = all defaults).  Raises
  * "unknown option 'strides' (known: stride, pad)". */
 void luma_checkkeys(lua_State *L, int arg, const char *const known[]);
@@ -101,13 +109,13 @@ int luma_optenum(lua_State *L, int arg, const char *key, int absent, const char 
 /* ---- errors ---- */
 
 /* "bad argument #2 to 'conv2d' (...)": the name comes from the op table. */
-int luma_argerror(lua_State *L, int arg, const char *fmt, ...)
+_Noreturn int luma_argerror(lua_State *L, int arg, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* "conv2d: ..." */
-int luma_error(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn int luma_error(lua_State *L, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Raises what a core function reported (argerror when e->arg > 0); an
  * interrupt becomes the sentinel. */
-int luma_raise(lua_State *L, const lm_err *e);
+_Noreturn int luma_raise(lua_State *L, const lm_err *e);
 /* The world's fault: pushes nil, message, code name; returns 3. */
 int luma_fail(lua_State *L, const lm_err *e);
 /* Raises the interrupt sentinel unless ok: luma_checkrun(L, lm_parallel(...)). */

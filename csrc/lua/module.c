@@ -15,6 +15,7 @@
 #include "core/pool.h"
 #include "image/jpeg.h"
 #include "image/png.h"
+#include "kern/elem.h"
 #include "lua/luma.h"
 
 /* Per state, in the registry under the address of `state_key`. */
@@ -80,6 +81,7 @@ static int plain_call(lua_State *L, const luma_op *op) {
 static int dispatch(lua_State *L) {
   const luma_op *op = lua_touserdata(L, lua_upvalueindex(1));
   const state *s = lua_touserdata(L, lua_upvalueindex(2));
+  if (!(op->flags & LUMA_RAW)) luma_owntables(L, lua_gettop(L));
   if (s->tape == 0 || (op->flags & LUMA_UNRECORDED)) return plain_call(L, op);
   const int n = lua_gettop(L);
   if (!any_tracked(s, L, n)) return plain_call(L, op);
@@ -227,6 +229,8 @@ static int l_info(lua_State *L) {
   lua_createtable(L, 0, 7);
   lua_pushstring(L, lm_isa_name(lm_cpu_isa()));
   lua_setfield(L, -2, "isa");
+  lua_pushstring(L, lm_elem_isa());
+  lua_setfield(L, -2, "loops");
   lua_pushinteger(L, lm_pool_threads());
   lua_setfield(L, -2, "threads");
   lua_pushstring(L, lm_blas_core());
@@ -348,7 +352,8 @@ static const luma_op knobs[] = {
     {"memory", "([{limit=bytes, reset_peak=false, trim=false}]) -> table",
      "Bytes luma holds: live, peak, cached, limit, and the number of buffers.", l_memory, 0},
     {"cpu_info", "() -> table",
-     "Instruction set, threads, OpenBLAS kernels and build, L2 bytes, versions of libpng and "
+     "Instruction set (isa: of the tuned kernels; loops: of the plain loops), threads, OpenBLAS "
+     "kernels and build, L2 bytes, versions of libpng and "
      "libjpeg.",
      l_info, 0},
     {NULL, NULL, NULL, NULL, 0}};

@@ -55,31 +55,49 @@ static compiled *push_plan(lua_State *L, int count) {
   return c;
 }
 
-/* The tensor in field `key` of the table at `at`, as plain f32, pushed; NULL
- * (and nil) when absent. */
-static const lm_tensor *plain_field(lua_State *L, int at, const char *key) {
-  if (lua_getfield(L, at, key) == LUA_TNIL) return NULL;
-  return luma_checkplain(L, lua_gettop(L), LM_F32);
+enum { STEPS = 1, KEPT = 3 }; /* stack: the steps; weight and bias of step i at 2i-1 and 2i */
+
+/* Field `key` of the step at the top, an f32 tensor, as plain memory kept at
+ * place k of KEPT; NULL when absent.  Each field is read once. */
+static const lm_tensor *keep_field(lua_State *L, const char *key, lua_Integer k) {
+  lua_pushstring(L, key);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return NULL;
+  }
+  const lm_tensor *t = luma_checkplain(L, lua_gettop(L), LM_F32);
+  lua_rawseti(L, KEPT, k);
+  return t;
+}
+
+/* The tensor at place k of KEPT, or NULL. */
+static const lm_tensor *kept(lua_State *L, lua_Integer k) {
+  lua_rawgeti(L, KEPT, k);
+  const lm_tensor *t = luma_totensor(L, -1);
+  lua_pop(L, 1); /* KEPT keeps it alive */
+  if (t != NULL && t->buffer == NULL) luma_error(L, "attempt to use a closed tensor");
+  return t;
 }
 
 static void read_step(lua_State *L, int index, lm_step *s) {
-  lua_geti(L, 1, index);
-  const int at = lua_gettop(L);
-  if (!lua_istable(L, at)) luma_argerror(L, 1, "step %d is not a table", index);
+  static const char *const keys[] = {"op",  "weight",   "bias",   "relu",   "stride",
+                                     "pad", "dilation", "groups", "kernel", NULL};
   static const char *const kinds[] = {"conv", "max_pool", NULL};
+  lua_rawgeti(L, STEPS, index);
+  const int at = lua_gettop(L);
+  if (!lua_istable(L, at)) luma_argerror(L, STEPS, "step %d is not a table", index);
+  luma_checkkeys(L, at, keys);
   s->is_conv = luma_optenum(L, at, "op", 0, kinds) == 0;
   const lm_conv2d g = luma_optgeometry(L, at);
   if (s->is_conv) {
     s->conv = g;
     s->conv.relu = luma_optboolean(L, at, "relu", false);
-    const lm_tensor *w = plain_field(L, at, "weight");
-    if (w == NULL) luma_argerror(L, 1, "step %d has no weight", index);
+    const lm_tensor *w = keep_field(L, "weight", 2 * index - 1);
+    if (w == NULL) luma_argerror(L, STEPS, "step %d has no weight", index);
     s->w = w->shape;
-    lua_settop(L, at);
-    const lm_tensor *b = plain_field(L, at, "bias");
-    if (b != NULL &&
-        (b->shape.rank != 1 || w->shape.rank != 4 || b->shape.size[0] != w->shape.size[3]))
-      luma_argerror(L, 1, "the bias of step %d does not fit its weight", index);
+    const lm_tensor *b = keep_field(L, "bias", 2 * index);
+    if (b != NULL && (b->shape.rank != 1 || s->w.rank != 4 || b->shape.size[0] != s->w.size[3]))
+      luma_argerror(L, STEPS, "the bias of step %d does not fit its weight", index);
   } else {
     int64_t kernel[2] = {2, 2}, stride[2] = {0, 0};
     luma_optnumbers(L, at, "kernel", 1, kernel, 2);
@@ -104,9 +122,7 @@ static void take_weights(lua_State *L, compiled *c, int i, int index) {
   lm_err err;
   c->made = i + 1;
   if (!s->is_conv) return;
-  lua_geti(L, 1, index);
-  const int at = lua_gettop(L);
-  const lm_tensor *w = plain_field(L, at, "weight");
+  const lm_tensor *w = kept(L, 2 * index - 1);
   if (s->weight_floats > 0) {
     m->weights = lm_buffer_new(s->weight_floats * (int64_t)sizeof(float), &err);
     if (m->weights == NULL) luma_raise(L, &err);
@@ -116,12 +132,11 @@ static void take_weights(lua_State *L, compiled *c, int i, int index) {
     m->weights = lm_buffer_retain(w->buffer);
     s->weights = lm_f32(w);
   }
-  const lm_tensor *b = plain_field(L, at, "bias");
+  const lm_tensor *b = kept(L, 2 * index);
   if (b != NULL) {
     m->bias = lm_buffer_retain(b->buffer);
     s->bias = lm_f32(b);
   }
-  lua_settop(L, at - 1);
 }
 
 static int l_new(lua_State *L) {
@@ -129,9 +144,10 @@ static int l_new(lua_State *L) {
   lua_settop(L, 2);
   if (!lua_istable(L, 1)) return luma_argerror(L, 1, "list of steps expected");
   luma_checkkeys(L, 2, keys);
-  const int64_t count = luaL_len(L, 1);
+  const int64_t count = (int64_t)lua_rawlen(L, STEPS);
   if (count < 1 || count > 10000)
     return luma_argerror(L, 1, "1 to 10000 steps expected, got %lld", (long long)count);
+  lua_createtable(L, (int)(2 * count), 0); /* KEPT */
   compiled *c = push_plan(L, (int)count);
   c->plan.count = (int)count;
   c->plan.batch = luma_optint(L, 2, "batch", 16, 1, 1 << 20);

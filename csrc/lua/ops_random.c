@@ -306,7 +306,7 @@ const luma_op luma_ops_random[] = {
      "The numbers 1..n in random order, as a table or as an i32 tensor.", r_permutation,
      LUMA_FUNCTION},
     {"Rng.shuffle", "(r, list) -> list", "Shuffles a table's entries 1..#list in place.", r_shuffle,
-     LUMA_FUNCTION},
+     LUMA_RAW},
     {"Rng.fork", "(r, label) -> child",
      "An independent generator named by an integer or a string. It depends on r's seed, stream and "
      "the label only, not on what was drawn from r: sample i gets fork(i) in any order of work.",

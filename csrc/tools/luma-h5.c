@@ -20,6 +20,11 @@
  * W, kernel -> weight; b, bias -> bias; gamma; beta; moving_mean, running_mean
  * -> mean; moving_variance, running_std (Keras 1: it holds the variance) -> var.
  * Kernels stay as Keras has them: (kh, kw, cin, cout), dense (in, out). */
+/* The calls of HDF5 1.10, which 1.12 and later still carry: H5O_info_t with an
+ * address in place of a token. */
+#ifndef H5_USE_110_API
+#define H5_USE_110_API
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>

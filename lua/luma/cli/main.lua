@@ -7,7 +7,11 @@
 -- the user's faults with error("message", 0): they end as "luma NAME: message"
 -- with exit code 1.  LUMA_TRACE=1 shows where an error was raised.
 
-local luma = require "luma"
+local found, luma = pcall(require, "luma")
+if not found then -- a variable that means nothing, or a build that does not fit this machine
+  io.stderr:write("luma: ", (tostring(luma):gsub("^[^\n]-%.lua:%d+: ", "")), "\n")
+  os.exit(1)
+end
 local argparse = require "argparse"
 local commands = require "luma.cli.commands"
 local text = require "luma.base.text"
