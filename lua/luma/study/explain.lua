@@ -203,15 +203,11 @@ local function heat_colour(v)
   return ramp[#ramp][2], ramp[#ramp][3], ramp[#ramp][4]
 end
 
-local colours -- 256 x 3, made once
-
+-- 256 x 3: the colours of 0..255.
 local function colour_table()
-  if not colours then
-    local rows = {}
-    for i = 0, 255 do rows[i + 1] = { heat_colour(i / 255) } end
-    colours = luma.tensor(rows, "f32")
-  end
-  return colours
+  local rows = {}
+  for i = 0, 255 do rows[i + 1] = { heat_colour(i / 255) } end
+  return luma.tensor(rows, "f32")
 end
 
 --- The map over the picture: u8 (h, w, 3).  picture: u8 (h, w) or (h, w, c); the
