@@ -81,7 +81,9 @@ describe("tables with metamethods", function()
       local x, w = conv()
       return x, w, nil, { stride = { 1, 2 }, pad = { 1, 1, 1, 1 }, dilation = 1, relu = true }
     end,
-    max_pool2d = function() return luma.rand(1, 8, 8, 3), { kernel = { 2, 2 }, stride = { 2, 2 }, pad = { 0, 0, 0, 0 } } end,
+    max_pool2d = function()
+      return luma.rand(1, 8, 8, 3), { kernel = { 2, 2 }, stride = { 2, 2 }, pad = { 0, 0, 0, 0 } }
+    end,
     avg_pool2d = function() return luma.rand(1, 8, 8, 3), { kernel = { 2, 2 }, stride = 2, count_pad = true } end,
     concat = function() return { luma.ones(2, 3), luma.ones(2, 3) }, 1 end,
     stack = function() return { luma.ones(2, 3), luma.ones(2, 3) }, 1 end,

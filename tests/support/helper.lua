@@ -1,8 +1,9 @@
 -- Loaded once before the specs.  After each test the process must be as it was
 -- before: live tensor bytes, thread count, working directory, real globals, the
 -- environment, and luma's files in the temporary folder.  A test that leaves
--- something fails, whatever it asserted.  After a file all but
--- the tensors is looked at again: fixtures at its top live as long as its tests.  tests/leftovers_spec.lua proves each of these.
+-- something fails, whatever it asserted.  After a file all but the tensors is
+-- looked at again: fixtures at its top live as long as its tests.
+-- tests/leftovers_spec.lua proves each of these.
 local busted = require "busted"
 local luma = require "luma"
 local uv = require "luv"
@@ -58,7 +59,9 @@ local function difference(before, after, with_memory, file)
     if not before.globals[name] then say("global '%s' was made", tostring(name)) end
   end
   for name, value in pairs(after.env) do
-    if before.env[name] ~= value and file.env[name] ~= value then say("environment variable %s is '%s'", name, value) end
+    if before.env[name] ~= value and file.env[name] ~= value then
+      say("environment variable %s is '%s'", name, value)
+    end
   end
   for name in pairs(before.env) do
     if after.env[name] == nil and file.env[name] ~= nil then say("environment variable %s is gone", name) end
