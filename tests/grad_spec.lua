@@ -91,6 +91,17 @@ local cases = {
   dropout = { { function(x) luma.seed(11); return core.dropout(x, 0.4, { always = true }) end, f32(50) } },
   linear = { { core.linear, f32(3, 5), f32(5, 2), f32(2) }, { core.linear, f32(3, 5), f32(5, 17), f32(17) },
     { core.linear, f32(1, 1), f32(1, 1) } },
+  mod = { { core.mod, luma.tensor { 5.5, -5.5, 3.2 }, luma.tensor { 2, 2, -1.5 } } },
+  conv2d_grad_input = {
+    { function(x, w) return core.conv2d_grad_input(x, w, { height = 5, width = 4, pad = 1 }) end, f32(2, 5, 4, 3),
+      f32(3, 3, 2, 3) },
+    { function(x, w) return core.conv2d_grad_input(x, w, { height = 5, width = 5, stride = 2, pad = "same",
+      groups = 2 }) end, f32(1, 3, 3, 4), f32(3, 3, 2, 4) } },
+  conv2d_grad_weight = {
+    { function(x, g) return core.conv2d_grad_weight(x, g, { kernel = { 3, 3 }, pad = 1 }) end, f32(2, 5, 4, 2),
+      f32(2, 5, 4, 3) } },
+  linear_grad_input = { { core.linear_grad_input, f32(3, 2), f32(5, 2) } },
+  linear_grad_weight = { { core.linear_grad_weight, f32(3, 5), f32(3, 2) } },
   conv2d = { { function(x, w, b) return core.conv2d(x, w, b, { pad = 1 }) end, f32(2, 5, 4, 3), f32(3, 3, 3,
     2), f32(2) },
     { function(x, w) return core.conv2d(x, w, { stride = 2, pad = "same", groups = 2 }) end, f32(1, 5, 5, 4),

@@ -50,8 +50,9 @@ describe("threads", function()
       return n
     end
     local default = ask "-u LUMA_THREADS"
-    for wish, want in pairs { ["0"] = "1", ["-3"] = "1", ["5"] = "5", ["100000"] = "64", abc = default } do
+    for wish, want in pairs { ["0"] = "1", ["-3"] = "1", ["5"] = "5", ["100000"] = "64", [""] = default } do
       assert.equal(want, ask("LUMA_THREADS=" .. wish))
     end
+    assert.matches("LUMA_THREADS must be a whole number, got 'abc'", ask "LUMA_THREADS=abc")
   end)
 end)

@@ -80,7 +80,8 @@ bool lm_zip_next(lm_zip *zip, lm_zip_entry *out, bool *more, lm_err *e) {
   if (name == 0 || name >= LM_ZIP_NAME) return damaged(e, "an entry's name is empty or too long");
   for (int64_t i = 0; i < name; i++) {
     const uint8_t c = p[FIXED + i];
-    if (c < 0x20 || c == 0x7f || c == '/' || c == '\\') return damaged(e, "an entry's name is odd");
+    /* Names are keys, never paths: Keras and Flax write "conv1/kernel:0". */
+    if (c < 0x20 || c == 0x7f) return damaged(e, "an entry's name holds a control character");
     out->name[i] = (char)c;
   }
   int64_t local = le(p + 42, 4);

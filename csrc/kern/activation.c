@@ -59,9 +59,19 @@ static void leaky_bwd(const float *dy, const float *x, float slope, int64_t n, f
 #define SQRT_2_PI 0.79788456080286536f /* sqrt(2/pi) */
 #define CUBIC 0.044715f
 
+/* Phi(v).  Not (1 + erf) / 2, which cancels in the lower tail. */
+static inline float normal_cdf(float v) {
+  return 0.5f * erfcf(-v * SQRT_HALF);
+}
+
+/* (1 + tanh u) / 2, for the same reason. */
+static inline float half_tanh(float u) {
+  return 1.0f / (1.0f + expf(-2.0f * u));
+}
+
 static void gelu_fwd(const float *x, const float *unused, float p, int64_t n, float *y) {
   (void)unused, (void)p;
-  for (int64_t i = 0; i < n; i++) y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * SQRT_HALF));
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] * normal_cdf(x[i]);
 }
 
 /* d/dx x Phi(x) = Phi(x) + x phi(x) */
@@ -69,7 +79,7 @@ static void gelu_bwd(const float *dy, const float *x, float p, int64_t n, float 
   (void)p;
   for (int64_t i = 0; i < n; i++) {
     const float v = x[i];
-    const float d = 0.5f * (1.0f + erff(v * SQRT_HALF)) + v * PHI_0 * expf(-0.5f * v * v);
+    const float d = normal_cdf(v) + v * PHI_0 * expf(-0.5f * v * v);
     dx[i] = dy[i] * d;
   }
 }
@@ -78,16 +88,16 @@ static void gelu_tanh_fwd(const float *x, const float *unused, float p, int64_t 
   (void)unused, (void)p;
   for (int64_t i = 0; i < n; i++) {
     const float v = x[i];
-    y[i] = 0.5f * v * (1.0f + tanhf(SQRT_2_PI * (v + CUBIC * v * v * v)));
+    y[i] = v * half_tanh(SQRT_2_PI * (v + CUBIC * v * v * v));
   }
 }
 
 static void gelu_tanh_bwd(const float *dy, const float *x, float p, int64_t n, float *dx) {
   (void)p;
   for (int64_t i = 0; i < n; i++) {
-    const float v = x[i], t = tanhf(SQRT_2_PI * (v + CUBIC * v * v * v));
+    const float v = x[i], s = half_tanh(SQRT_2_PI * (v + CUBIC * v * v * v));
     const float inner = SQRT_2_PI * (1.0f + 3.0f * CUBIC * v * v);
-    dx[i] = dy[i] * (0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * inner);
+    dx[i] = dy[i] * (s + 2.0f * v * s * (1.0f - s) * inner);
   }
 }
 

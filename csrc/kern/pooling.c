@@ -81,13 +81,22 @@ typedef struct {
 
 /* ---- forward: bands of output rows ---- */
 
+/* The larger of two, NaN when either is: NaN must not be lost on the way. */
+static inline float larger(float a, float b) {
+  return ((b > a) | (b != b)) ? b : a;
+}
+
+/* Whether v is what the window's maximum m came from. */
+static inline bool is_max(float v, float m) {
+  return (v == m) | ((v != v) & (m != m));
+}
+
 static void max_row_2x2(const float *restrict top, const float *restrict bottom, int64_t ow,
                         int64_t c, float *restrict y) {
   for (int64_t o = 0; o < ow; o++, top += 2 * c, bottom += 2 * c, y += c)
     for (int64_t i = 0; i < c; i++) {
-      const float a = top[i] > top[i + c] ? top[i] : top[i + c];
-      const float b = bottom[i] > bottom[i + c] ? bottom[i] : bottom[i + c];
-      y[i] = a > b ? a : b;
+      const float a = larger(top[i], top[i + c]), b = larger(bottom[i], bottom[i + c]);
+      y[i] = larger(a, b);
     }
 }
 
@@ -113,7 +122,7 @@ static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
         for (int64_t s = k.left; s < k.right; s++) {
           const float *v = image + (r * p->w + s) * c;
           LM_IVDEP
-          for (int64_t i = 0; i < c; i++) y[i] = v[i] > y[i] ? v[i] : y[i];
+          for (int64_t i = 0; i < c; i++) y[i] = larger(y[i], v[i]);
         }
     }
   }
@@ -167,13 +176,13 @@ static void max_bwd_row_2x2(const float *restrict dy, const float *restrict y,
       const float g = dy[i], m = y[i];
       const float ta = top[i], tb = top[i + c], ba = bottom[i], bb = bottom[i + c];
       float left = g; /* what no earlier pixel of the window has taken */
-      dtop[i] = ta == m ? left : 0.0f;
-      left = ta == m ? 0.0f : left;
-      dtop[i + c] = tb == m ? left : 0.0f;
-      left = tb == m ? 0.0f : left;
-      dbottom[i] = ba == m ? left : 0.0f;
-      left = ba == m ? 0.0f : left;
-      dbottom[i + c] = bb == m ? left : 0.0f;
+      dtop[i] = is_max(ta, m) ? left : 0.0f;
+      left = is_max(ta, m) ? 0.0f : left;
+      dtop[i + c] = is_max(tb, m) ? left : 0.0f;
+      left = is_max(tb, m) ? 0.0f : left;
+      dbottom[i] = is_max(ba, m) ? left : 0.0f;
+      left = is_max(ba, m) ? 0.0f : left;
+      dbottom[i + c] = is_max(bb, m) ? left : 0.0f;
     }
     dy += c, y += c, top += 2 * c, bottom += 2 * c, dtop += 2 * c, dbottom += 2 * c;
   }
@@ -220,7 +229,7 @@ static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
           const float *restrict v = x + (r * p->w + s) * c;
           float *restrict d = dx + (r * p->w + s) * c;
           for (int64_t i = 0; i < len; i++) {
-            const bool hit = v[i] == m[i];
+            const bool hit = is_max(v[i], m[i]);
             const float g = left[i];
             d[i] += hit ? g : 0.0f;
             left[i] = hit ? 0.0f : g;

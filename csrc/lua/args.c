@@ -12,14 +12,35 @@ const char *luma_opname(lua_State *L) {
   return op != NULL ? op->name : "?";
 }
 
+/* Pushes "file:line: " of the caller; of x[0], the line around the metamethod. */
+static void push_where(lua_State *L) {
+  lua_Debug caller;
+  int level = 1;
+  if (lua_getstack(L, 1, &caller) && lua_getinfo(L, "f", &caller)) {
+    if (lua_tocfunction(L, -1) == luma_index) level = 2;
+    lua_pop(L, 1);
+  }
+  luaL_where(L, level);
+}
+
+/* printf prints the sign of a NaN, which means nothing. */
+static void plain_nan(char *text) {
+  for (char *at = strstr(text, "-nan"); at != NULL; at = strstr(at, "-nan"))
+    memmove(at, at + 1, strlen(at));
+}
+
 _Noreturn int luma_argerror(lua_State *L, int arg, const char *fmt, ...) {
   char text[512];
   va_list ap;
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  luaL_error(L, "bad argument #%d to '%s' (%s)", arg, luma_opname(L), text);
-  __builtin_unreachable(); /* luaL_error does not return, but is not declared so */
+  plain_nan(text);
+  push_where(L);
+  lua_pushfstring(L, "bad argument #%d to '%s' (%s)", arg, luma_opname(L), text);
+  lua_concat(L, 2);
+  lua_error(L);
+  __builtin_unreachable(); /* lua_error does not return, but is not declared so */
 }
 
 _Noreturn int luma_error(lua_State *L, const char *fmt, ...) {
@@ -28,7 +49,11 @@ _Noreturn int luma_error(lua_State *L, const char *fmt, ...) {
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  luaL_error(L, "%s: %s", luma_opname(L), text);
+  plain_nan(text);
+  push_where(L);
+  lua_pushfstring(L, "%s: %s", luma_opname(L), text);
+  lua_concat(L, 2);
+  lua_error(L);
   __builtin_unreachable();
 }
 

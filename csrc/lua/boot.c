@@ -59,6 +59,15 @@ static void check_isa(lua_State *L) {
   luaL_error(L, "LUMA_ISA must be plain, avx2 or avx512, got '%s'", wish);
 }
 
+static void check_threads(lua_State *L) {
+  const char *wish = getenv("LUMA_THREADS");
+  char *end;
+  if (wish == NULL || *wish == '\0') return;
+  strtol(wish, &end, 10);
+  if (end == wish || *end != '\0')
+    luaL_error(L, "LUMA_THREADS must be a whole number, got '%s'", wish);
+}
+
 static int l_boot(lua_State *L) {
   if (lua_toboolean(L, 1)) {
     for (int i = 0; i < 2; i++)
@@ -68,6 +77,7 @@ static int l_boot(lua_State *L) {
     return 0;
   }
   check_isa(L);
+  check_threads(L);
   choose_core(L);
   const char *core = lm_cpu_blas_core();
   ours[0] = core != NULL && getenv(names[0]) == NULL && setenv(names[0], core, 0) == 0;

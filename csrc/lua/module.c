@@ -23,9 +23,12 @@ typedef struct {
   uint64_t tape;   /* serial of the current tape, 0 = none */
   uint64_t seed;   /* luma.seed */
   uint64_t stream; /* next random stream */
+  bool tapes;      /* whether a tape was ever opened */
+  lua_State *seen; /* the coroutine for which `tape` was chosen; compared, never followed */
 } state;
 static const char state_key = 0;
 static const char recorder_key = 0;
+static const char retarget_key = 0;
 
 static state *get_state(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
@@ -40,6 +43,16 @@ uint64_t luma_seed(lua_State *L) {
 uint64_t luma_nextstream(lua_State *L) {
   return get_state(L)->stream++;
 }
+/* A tape belongs to a coroutine: when another one runs than the last time, Lua
+ * says which tape records now. */
+static void retarget(lua_State *L, state *s) {
+  if (!s->tapes || s->seen == L) return;
+  s->seen = L;
+  luaL_checkstack(L, 4, "tape");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &retarget_key);
+  lua_call(L, 0, 0);
+}
+
 bool luma_taping(lua_State *L) {
   return get_state(L)->tape != 0;
 }
@@ -80,8 +93,9 @@ static int plain_call(lua_State *L, const luma_op *op) {
 
 static int dispatch(lua_State *L) {
   const luma_op *op = lua_touserdata(L, lua_upvalueindex(1));
-  const state *s = lua_touserdata(L, lua_upvalueindex(2));
+  state *s = lua_touserdata(L, lua_upvalueindex(2));
   if (!(op->flags & LUMA_RAW)) luma_owntables(L, lua_gettop(L));
+  if (!(op->flags & LUMA_UNRECORDED)) retarget(L, s);
   if (s->tape == 0 || (op->flags & LUMA_UNRECORDED)) return plain_call(L, op);
   const int n = lua_gettop(L);
   if (!any_tracked(s, L, n)) return plain_call(L, op);
@@ -250,7 +264,11 @@ static int l_info(lua_State *L) {
  * core.tape_of(x, serial), core.grad(x, g), core.version(x). */
 static int l_tape_serial(lua_State *L) {
   state *s = get_state(L);
-  if (!lua_isnoneornil(L, 1)) s->tape = (uint64_t)luma_checkint(L, 1, 0, INT64_MAX, "serial");
+  if (!lua_isnoneornil(L, 1)) {
+    s->tape = (uint64_t)luma_checkint(L, 1, 0, INT64_MAX, "serial");
+    s->tapes = s->tapes || s->tape != 0;
+    s->seen = L;
+  }
   lua_pushinteger(L, (lua_Integer)s->tape);
   return 1;
 }
@@ -259,6 +277,13 @@ static int l_recorder(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &recorder_key);
+  return 0;
+}
+
+static int l_retarget(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &retarget_key);
   return 0;
 }
 
@@ -363,6 +388,8 @@ static const luma_op tape_hooks[] = {
      LUMA_UNRECORDED},
     {"hook.recorder", "(f)", "Sets the function that notes recorded ops.", l_recorder,
      LUMA_UNRECORDED},
+    {"hook.retarget", "(f)", "Sets the function that chooses the tape of the running coroutine.",
+     l_retarget, LUMA_UNRECORDED},
     {"hook.trainable", "(x [, on]) -> on", "Whether x is a leaf that wants a gradient.",
      l_trainable, LUMA_UNRECORDED},
     {"hook.tape_of", "(x [, serial]) -> serial", "The tape that recorded x.", l_tape_of,

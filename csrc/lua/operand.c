@@ -102,7 +102,7 @@ unsigned luma_checkdims(lua_State *L, int arg, int rank) {
 void luma_pushelement(lua_State *L, const lm_tensor *t, int64_t linear) {
   const double v = lm_tensor_get(t, linear);
   if (lm_dtypes[t->dtype].is_float)
-    lua_pushnumber(L, v);
+    lua_pushnumber(L, v == v ? v : (double)NAN); /* without a sign, which Lua would print */
   else
     lua_pushinteger(L, (lua_Integer)v);
 }

@@ -48,6 +48,16 @@ static int l_empty(lua_State *L) {
   return 1;
 }
 
+/* One value of a range, which an integer type must hold exactly. */
+static void set_exact(lua_State *L, lm_tensor *t, int64_t i, double v) {
+  const lm_dtype d = t->dtype;
+  if (!lm_dtypes[d].is_float && !(v == rint(v) && v >= (d == LM_U8 ? 0.0 : (double)INT32_MIN) &&
+                                  v <= (d == LM_U8 ? 255.0 : (double)INT32_MAX)))
+    luma_error(L, "element %lld, %.14g, does not fit %s (make it f32 and convert with x:to)",
+               (long long)i + 1, v, lm_dtypes[d].name);
+  lm_tensor_set(t, i, v);
+}
+
 static double number_at(lua_State *L, int arg, const char *what) {
   return luma_checkfinite(L, arg, what);
 }
@@ -65,7 +75,7 @@ static int l_arange(lua_State *L) {
   if (!(n < 9e15)) luma_argerror(L, 2, "%g elements are too many", n);
   const lm_shape s = {.rank = 1, .size = {n > 0.0 ? (int64_t)n : 0}};
   lm_tensor *t = luma_newtensor(L, d, &s);
-  for (int64_t i = 0; i < s.size[0]; i++) lm_tensor_set(t, i, first + (double)i * step);
+  for (int64_t i = 0; i < s.size[0]; i++) set_exact(L, t, i, first + (double)i * step);
   return 1;
 }
 
@@ -77,7 +87,7 @@ static int l_linspace(lua_State *L) {
   lm_tensor *t = luma_newtensor(L, d, &s);
   for (int64_t i = 0; i < n; i++) { /* both ends exact */
     const double f = n > 1 ? (double)i / (double)(n - 1) : 0.0;
-    lm_tensor_set(t, i, i == n - 1 && n > 1 ? last : first + f * (last - first));
+    set_exact(L, t, i, i == n - 1 && n > 1 ? last : first + f * (last - first));
   }
   return 1;
 }
@@ -122,7 +132,8 @@ static void read_level(lua_State *L, reader *r, int depth) {
   if (depth == s->rank) {
     if (lua_type(L, -1) != LUA_TNUMBER)
       luma_argerror(L, r->arg, "element %lld: number expected, got %s", (long long)r->at + 1,
-                    luaL_typename(L, -1));
+                    luma_totensor(L, -1) != NULL ? "a tensor (join tensors with luma.stack)"
+                                                 : luaL_typename(L, -1));
     const double v = lua_tonumber(L, -1);
     const lm_dtype d = r->t->dtype;
     if (!lm_dtypes[d].is_float && !(v == rint(v) && v >= (d == LM_U8 ? 0.0 : (double)INT32_MIN) &&

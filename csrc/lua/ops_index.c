@@ -41,12 +41,12 @@ static void apply_range(lua_State *L, int arg, lm_tensor *v, int d, int shown) {
   }
   const int64_t first = part[0] < 0 ? part[0] + size + 1 : part[0];
   const int64_t last = part[1] < 0 ? part[1] + size + 1 : part[1];
+  if (part[2] < 1)
+    luma_argerror(L, arg, "step %lld of dimension %d must be at least 1 (x:flip reverses)",
+                  (long long)part[2], shown + 1);
   if (first < 1 || last > size || last < first - 1)
     luma_argerror(L, arg, "range %lld..%lld does not lie in 1..%lld of dimension %d",
                   (long long)part[0], (long long)part[1], (long long)size, shown + 1);
-  if (part[2] < 1)
-    luma_argerror(L, arg, "step %lld of dimension %d must be at least 1", (long long)part[2],
-                  shown + 1);
   lm_tensor_narrow(v, d, first - 1, last - first + 1, v);
   lm_tensor_step(v, d, lm_min64(part[2], lm_max64(1, size)), v);
 }

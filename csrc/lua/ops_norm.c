@@ -4,13 +4,14 @@
 #include "kern/norm.h"
 #include "lua/luma.h"
 
-/* A plain f32 vector of c elements at arg, or NULL when it may be absent. */
+/* An f32 vector of c elements at arg, or NULL when it may be absent.  What is only
+ * read may be strided: its stack slot gets a plain copy. */
 static lm_tensor *check_channel(lua_State *L, int arg, int64_t c, bool needed, const char *what) {
   if (!needed && lua_isnoneornil(L, arg)) return NULL;
-  lm_tensor *t = luma_checktensor(L, arg);
+  lm_tensor *t = needed ? luma_checktensor(L, arg) : luma_checkplain(L, arg, LM_F32);
   if (t->dtype != LM_F32 || t->shape.rank != 1 || t->shape.size[0] != c || !lm_tensor_contiguous(t))
-    luma_argerror(L, arg, "%s must be a contiguous f32 tensor of %lld elements, one a channel",
-                  what, (long long)c);
+    luma_argerror(L, arg, "%s must be %s f32 tensor of %lld elements, one per channel", what,
+                  needed ? "a contiguous" : "an", (long long)c);
   return t;
 }
 

@@ -139,6 +139,24 @@ static int tensor_len(lua_State *L) {
   return 1;
 }
 
+/* pairs(x) is ipairs(x): a table of rows, not of fields. */
+static int next_row(lua_State *L) {
+  const lua_Integer i = luaL_checkinteger(L, 2) + 1;
+  lua_settop(L, 1);
+  lua_pushinteger(L, i);
+  lua_pushinteger(L, i);
+  if (lua_gettable(L, 1) == LUA_TNIL) return 1;
+  return 2;
+}
+
+static int tensor_pairs(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushcfunction(L, next_row);
+  lua_insert(L, 1);
+  lua_pushinteger(L, 0);
+  return 3;
+}
+
 int luma_index(lua_State *L) { /* x.name or x[i] */
   const lm_tensor *t = luma_totensor(L, 1);
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -148,6 +166,22 @@ int luma_index(lua_State *L) { /* x.name or x[i] */
   }
   if (t == NULL || t->buffer == NULL) return luaL_error(L, "attempt to use a closed tensor");
   lua_settop(L, 2);
+  const lm_tensor *key = luma_totensor(L, 2);
+  if (key != NULL) { /* a mask selects elements, a list of indices rows: the ops, so that a tape
+                        sees them */
+    const bool mask = key->dtype == LM_U8;
+    lua_getfield(L, lua_upvalueindex(1), mask ? "masked_select" : "index_select");
+    lua_insert(L, 1);
+    if (!mask) {
+      lua_pushinteger(L, 1);
+      lua_insert(L, 3);
+    }
+    lua_call(L, mask ? 2 : 3, 1);
+    return 1;
+  }
+  /* One past the end is nil, so that ipairs(x) ends; other indices out of range raise. */
+  if (lua_isinteger(L, 2) && t->shape.rank > 0 && lua_tointeger(L, 2) == t->shape.size[0] + 1)
+    return 0;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_call(L, 2, 1);
@@ -156,8 +190,11 @@ int luma_index(lua_State *L) { /* x.name or x[i] */
 
 void luma_open_tensor(lua_State *L) {
   luaL_newmetatable(L, LUMA_TENSOR);
-  static const luaL_Reg meta[] = {
-      {"__gc", tensor_gc}, {"__close", luma_close}, {"__len", tensor_len}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__gc", tensor_gc},
+                                  {"__close", luma_close},
+                                  {"__len", tensor_len},
+                                  {"__pairs", tensor_pairs},
+                                  {NULL, NULL}};
   luaL_setfuncs(L, meta, 0);
   lua_pushliteral(L, "luma.Tensor");
   lua_setfield(L, -2, "__metatable"); /* getmetatable(x) shows the name, not the table */

@@ -4,9 +4,11 @@
 --   local loss = luma.cross_entropy(net(x), y)
 --   tape:backward(loss)                  -- p:grad() of every trainable leaf
 --
--- The newest open tape listens; closing it gives the ear back to the one
--- before.  An op is recorded when an argument is trainable or came from such a
--- tensor inside this tape, and nothing else is: a frozen base costs nothing.
+-- The newest open tape records; closing it makes the previously opened tape
+-- current again.  A tape belongs to the coroutine that opened it: while that
+-- coroutine is suspended or dead, the tape records nothing.  An op is recorded
+-- when an argument is trainable or came from such a tensor inside this tape, and
+-- nothing else is: a frozen base costs nothing.
 --
 -- backward walks the list from its end (list order is a topological order),
 -- asks luma.grad for each step's gradients, and closes every recorded result
@@ -24,7 +26,10 @@ local Tape = {}
 Tape.__index = Tape
 Tape.__name = "luma.Tape"
 
-local newest = setmetatable({}, { __mode = "v" }) -- newest[1]: the tape that listens; weak
+-- newest[1]: the newest open tape; current[1]: the one that records.  Weak: an
+-- abandoned tape is collected, and closed by that.
+local newest, current = setmetatable({}, { __mode = "v" }), setmetatable({}, { __mode = "v" })
+local paused = 0
 local serials = 0
 
 local is_tensor = hook.is_tensor
@@ -48,6 +53,22 @@ local FLOAT = { f32 = true, f64 = true }
 
 local record
 
+-- Whether the coroutine that opened a tape runs, or waits for one that it resumed.
+local function is_active(self)
+  local status = coroutine.status(self.owner)
+  return status == "running" or status == "normal"
+end
+
+-- Finds the tape that records now.  The dispatcher calls it when the running
+-- coroutine has changed.
+local function choose_current()
+  local t = newest[1]
+  while t and (t.closed or not is_active(t)) do t = t.outer end
+  current[1] = t
+  hook.tape_serial(t and not t.loss and paused == 0 and t.serial or 0)
+end
+hook.retarget(choose_current)
+
 --- Whether a step ends in a ReLU, so that its result is nowhere below 0.
 local function is_relu(step)
   local args = step.args
@@ -70,7 +91,7 @@ end
 --- Called by the dispatcher for every op that has a followed argument.
 function record(op, out, saved, ...)
   if type(out) == "table" then return record_pieces(out, ...) end
-  local listener = newest[1]
+  local listener = current[1]
   local args = table.pack(...)
   if op == "neg" then args.n = 1 end -- Lua hands __unm its operand twice
   local followed, same = 0, false
@@ -79,13 +100,17 @@ function record(op, out, saved, ...)
     if t == out then same = true end
   end)
   if same then -- x:add_(y), or an op that had nothing to do and returned its argument
-    if op:sub(-1) == "_" and (followed > 1 or not hook.tracked(args[1])) then
-      error(("%s: gradients do not flow through a change in place; use the op without '_' inside a tape")
-        :format(op), 0)
+    if (op:sub(-1) == "_" or op == "set") and (followed > 1 or not hook.tracked(args[1])) then
+      error(("%s: gradients do not flow through a change in place; inside a tape use %s"):format(op,
+        op == "set" and "concat, stack, where or masked_fill" or "the op without '_'"), 0)
     end
     return
   end
-  if grad.none[op] or not FLOAT[hook.info(out)] then return end
+  if grad.refused[op] then error(("%s: %s"):format(op, grad.refused[op]), 0) end
+  if grad.none[op] or not FLOAT[hook.info(out)] then
+    if FLOAT[hook.info(out)] then listener.blocked = listener.blocked or op end
+    return
+  end
   local step = { op = op, args = args, out = out, saved = saved, place = tape.place and tape.place(),
     version = hook.version(out), versions = {} }
   each_tensor(args, function(t) step.versions[t] = hook.version(t) end)
@@ -97,12 +122,13 @@ function record(op, out, saved, ...)
 end
 hook.recorder(record)
 
---- Opens a tape, which listens until it is closed or has gone back.
+--- Opens a tape, which records until it is closed or has gone back.
 local function new()
   serials = serials + 1
-  local self = setmetatable({ serial = serials, steps = {}, kept = {}, results = {}, outer = newest[1] }, Tape)
+  local self = setmetatable({ serial = serials, steps = {}, kept = {}, results = {}, outer = newest[1],
+    owner = coroutine.running() }, Tape)
   newest[1] = self
-  hook.tape_serial(self.serial)
+  choose_current()
   return self
 end
 
@@ -136,7 +162,7 @@ local function stop_listening(self)
   if hook.tape_serial() == self.serial then hook.tape_serial(0) end
 end
 
---- Frees everything recorded and gives the ear back to the tape before.
+--- Frees everything recorded and makes the previously opened tape current again.
 function Tape:close()
   if self.closed then return end
   self.closed = true
@@ -149,8 +175,8 @@ function Tape:close()
     local outer = self.outer
     while outer and outer.closed do outer = outer.outer end
     newest[1] = outer
-    hook.tape_serial(outer and not outer.loss and outer.serial or 0)
   end
+  choose_current()
 end
 Tape.__close = Tape.close
 Tape.__gc = Tape.close
@@ -176,8 +202,14 @@ function Flow:release(g)
   end
 end
 
---- Adds g to what has arrived for x so far.
+--- Adds g to what has arrived for x so far, in x's own type.
 function Flow:add(x, g)
+  local dtype = hook.info(x)
+  if hook.info(g) ~= dtype then
+    local converted = core.to(g, dtype)
+    if not self.holders[g] and not self.given[g] then g:close() end
+    g = converted
+  end
   local sum = self.of[x]
   self.masked[x] = nil
   if sum == nil then
@@ -277,7 +309,9 @@ local function check_backward(self, fname, loss, opts)
   if self.loss then error(fname .. ": this tape has gone back already; its activations are gone", 3) end
   if not is_tensor(loss) then error(fname .. ": luma.Tensor expected, got " .. type(loss), 3) end
   if hook.tape_of(loss) ~= self.serial then
-    error(fname .. ": the loss does not depend on anything trainable inside this tape", 3)
+    local why = self.blocked and (": no gradient flows through '%s' (%s)"):format(self.blocked,
+      grad.none[self.blocked]) or ""
+    error(fname .. ": the loss does not depend on anything trainable inside this tape" .. why, 3)
   end
   local _, _, shape = hook.info(loss)
   if not opts.gradient and core.count(loss) ~= 1 then
@@ -301,8 +335,10 @@ local function go_back(self, loss, seed, wanted)
   function flow.follows(x)
     return is_tensor(x) and (hook.trainable(x) or hook.tape_of(x) == serial)
   end
-  if seed then
+  if seed and hook.info(seed) == hook.info(loss) then
     flow.given[seed] = true -- the caller's: never closed or changed here
+  elseif seed then
+    seed = core.to(seed, (hook.info(loss)))
   else
     local lead = { loss:shape() }
     seed = core.full(lead, 1, (hook.info(loss)))
@@ -321,7 +357,9 @@ local function go_back(self, loss, seed, wanted)
         for g in pairs(flow.holders) do
           if not flow.given[g] then self.pending[#self.pending + 1] = g end
         end
-        error(err, type(err) == "string" and 2 or 0)
+        -- The user's line, not the tape's own or the rule's.
+        if type(err) ~= "string" then error(err, 0) end
+        error((err:gsub("^[^\n:]*%.lua:%d+: ", "")), 3)
       end
       if not hook.trainable(step.out) and not wanted[step.out] then
         flow.of[step.out] = nil
@@ -404,7 +442,7 @@ local function bytes_text(n)
   return n >= 1 << 20 and ("%.1f MB"):format(n / (1 << 20)) or ("%.1f kB"):format(n / 1024)
 end
 
---- The recorded steps, one a line: number, op, arguments, result, bytes.
+--- The recorded steps, one per line: number, op, arguments, result, bytes.
 function Tape:__tostring()
   if self.closed then return "tape (closed)" end
   local lines, total = { "" }, 0
@@ -425,19 +463,20 @@ end
 
 tape.Tape = Tape
 
---- The tape that listens now, or nil.
+--- The tape that records now, or nil.
 function tape.current()
-  return hook.tape_serial() ~= 0 and newest[1] or nil
+  choose_current()
+  return hook.tape_serial() ~= 0 and current[1] or nil
 end
 
---- Runs f(...) while no tape listens; listening goes on afterwards, also when
+--- Runs f(...) while no tape records; recording goes on afterwards, also when
 -- f raises.
 function tape.paused(f, ...)
-  local serial = hook.tape_serial()
-  if serial == 0 then return f(...) end
-  hook.tape_serial(0)
+  paused = paused + 1
+  choose_current()
   local results = table.pack(pcall(f, ...))
-  hook.tape_serial(serial)
+  paused = paused - 1
+  choose_current()
   if not results[1] then error(results[2], 0) end
   return table.unpack(results, 2, results.n)
 end

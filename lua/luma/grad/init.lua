@@ -1,6 +1,6 @@
---- luma.grad: the derivatives, one row an op.
+--- luma.grad: the gradient rules, one row per op.
 --
--- grad.rows[op] is a list of functions, one an argument: the k-th computes the
+-- grad.rows[op] is a list of functions, one per argument: the k-th computes the
 -- gradient for argument k and is called only when that argument is followed by
 -- the tape:
 --
@@ -15,9 +15,10 @@
 -- every tensor counts.  Temporaries are <close>d, so that going back holds no
 -- more memory than it needs.
 --
--- Reductions, products and changes of shape are in grad_tensor.lua.
+-- Reductions, products and changes of shape are in grad/tensor.lua.
 --
 -- grad.none[op] = reason: ops through which no gradient flows.
+-- grad.refused[op] = reason: ops that raise when a tape would follow them.
 
 local core = require "luma.core"
 
@@ -104,12 +105,25 @@ rows.div = { -- d(a/b) = da/b - a/b^2 db
     return summed(-p, b)
   end,
 }
+rows.mod = { -- a % b = a - b floor(a/b): da - floor(a/b) db
+  reads = { 1, 2 },
+  function(dy, _, a) return sum_to(dy, a) end,
+  function(dy, _, a, b)
+    local q <close> = core.idiv(a, b)
+    local p <close> = dy * q
+    return summed(-p, b)
+  end,
+}
 rows.pow = { -- d(a^b) = b a^(b-1) da + a^b log(a) db; where a = 0 the second term is 0
   reads = { 0, 1, 2 },
   function(dy, _, a, b)
+    if b == 0 then return summed(dy * 0, a) end -- x^0 is 1, at 0 too
     local p <close> = a ^ (b - 1)
     local q <close> = p * b
-    return summed(dy * q, a)
+    if not is_tensor(b) then return summed(dy * q, a) end
+    local flat <close> = core.eq(b, 0)
+    local slope <close> = core.where(flat, 0, q)
+    return summed(dy * slope, a)
   end,
   function(dy, y, a, b)
     if not is_tensor(a) then
@@ -190,8 +204,19 @@ rows.cos = { reads = { 1 }, function(dy, _, x)
   local p <close> = dy * s
   return -p
 end }
-rows.tanh = { reads = { 0 }, function(dy, y) return core.tanh_grad(dy, y) end }
-rows.sigmoid = { reads = { 0 }, function(dy, y) return core.sigmoid_grad(dy, y) end }
+-- The fused kernels are f32; doubles take the formula.
+rows.tanh = { reads = { 0 }, function(dy, y)
+  if y:dtype() == "f32" then return core.tanh_grad(dy, y) end
+  local q <close> = y * y
+  local s <close> = 1 - q
+  return dy * s
+end }
+rows.sigmoid = { reads = { 0 }, function(dy, y)
+  if y:dtype() == "f32" then return core.sigmoid_grad(dy, y) end
+  local q <close> = 1 - y
+  local s <close> = y * q
+  return dy * s
+end }
 elementwise("clamp", { 1 }, function(_, x, low, high) -- 1 inside the bounds, 0 outside
   local inside = core.eq(x, x) -- not NaN
   for i, bound in pairs { low, high } do
@@ -284,6 +309,43 @@ rows.global_avg_pool2d = {
   function(dy, _, x) return core.global_avg_pool2d_grad(dy, x) end,
 }
 
+-- The gradients of linear maps are linear maps: conv2d_grad_input is the transposed
+-- convolution, and may be trained.
+local function without(opts, ...)
+  local o = {}
+  for key, value in pairs(opts or {}) do o[key] = value end
+  for _, key in ipairs { ... } do o[key] = nil end
+  return o
+end
+rows.conv2d_grad_input = { -- y = transposed convolution of x by w
+  reads = { 1, 2 },
+  function(dy, _, _, w, opts) return core.conv2d(dy, w, without(opts, "height", "width")) end,
+  function(dy, _, x, w, opts)
+    local o = without(opts, "height", "width")
+    o.kernel = { w:size(1), w:size(2) }
+    return core.conv2d_grad_weight(dy, x, o)
+  end,
+}
+rows.conv2d_grad_weight = { -- y = gradient of the weight for input x and output's gradient g
+  reads = { 1, 2 },
+  function(dy, _, x, g, opts)
+    local o = without(opts, "kernel")
+    o.height, o.width = x:size(2), x:size(3)
+    return core.conv2d_grad_input(g, dy, o)
+  end,
+  function(dy, _, x, _, opts) return core.conv2d(x, dy, without(opts, "kernel")) end,
+}
+rows.linear_grad_input = { -- y = g w'
+  reads = { 1, 2 },
+  function(dy, _, _, w) return core.linear(dy, w) end,
+  function(dy, _, g) return core.linear_grad_weight(dy, g) end,
+}
+rows.linear_grad_weight = { -- y = x' g
+  reads = { 1, 2 },
+  function(dy, _, _, g) return core.linear_grad_input(g, dy) end,
+  function(dy, _, x) return core.linear(x, dy) end,
+}
+
 -- ---- losses ----
 
 rows.cross_entropy = {
@@ -316,11 +378,15 @@ local function no_gradient(reason, names)
 end
 no_gradient("its result is a truth value or a place",
   "eq ne lt le gt ge isnan isfinite logical_not any all argmin argmax argsort nonzero one_hot")
-no_gradient("it is constant between its steps", "floor ceil round sign idiv mod")
-no_gradient("it is a gradient itself; luma goes back once", [[relu_grad leaky_relu_grad gelu_grad sigmoid_grad
-  tanh_grad softmax_grad log_softmax_grad max_pool2d_grad avg_pool2d_grad global_avg_pool2d_grad dropout_grad
-  linear_grad_input linear_grad_weight conv2d_grad_input conv2d_grad_weight cross_entropy_grad
-  categorical_cross_entropy_grad binary_cross_entropy_grad mse_grad
-  batch_norm_grad]])
+no_gradient("it is constant between its steps", "floor ceil round sign idiv")
+
+-- Gradients of nonlinear ops have derivatives that luma does not compute: followed
+-- by a tape they are refused, never taken for constants.
+grad.refused = {}
+for name in ([[relu_grad leaky_relu_grad gelu_grad sigmoid_grad tanh_grad softmax_grad log_softmax_grad
+  max_pool2d_grad avg_pool2d_grad global_avg_pool2d_grad dropout_grad cross_entropy_grad
+  categorical_cross_entropy_grad binary_cross_entropy_grad mse_grad batch_norm_grad]]):gmatch "%S+" do
+  grad.refused[name] = "second-order gradients are not supported"
+end
 
 return grad

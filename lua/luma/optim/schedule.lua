@@ -35,12 +35,13 @@ function schedule.step(opts)
   return make(function(base, epoch) return base * opts.factor ^ ((epoch - 1) // opts.every) end)
 end
 
---- Half a cosine from lr to floor * lr over `epochs`, then floor * lr.
+--- Half a cosine from lr in the first epoch towards floor * lr, which it reaches
+-- after `epochs`: the last epoch still trains (PyTorch's CosineAnnealingLR).
 function schedule.cosine(opts)
   opts = options.check("schedule.cosine", opts, { epochs = options.optional, floor = 0.0 })
   local epochs = positive("schedule.cosine", "epochs", opts.epochs)
   return make(function(base, epoch)
-    local t = math.min(1, (epoch - 1) / math.max(1, epochs - 1))
+    local t = math.min(1, (epoch - 1) / epochs)
     return base * (opts.floor + (1 - opts.floor) * 0.5 * (1 + math.cos(math.pi * t)))
   end)
 end
