@@ -28,7 +28,8 @@ static bool fetch(const lm_load_plan *p, const lm_load_item *item, sample *s,
   *pixels = item->pixels;
   *size = item->from;
   if (item->pixels == NULL) {
-    const lm_decode_options o = {.mode = p->channels == 1 ? LM_MODE_GRAY : LM_MODE_NATIVE,
+    const lm_decode_options o = {.orient = true, /* as cv2.imread */
+                                 .mode = p->channels == 1 ? LM_MODE_GRAY : LM_MODE_NATIVE,
                                  .lenient = p->lenient};
     if (!p->read(item->path, 0, &s->file, e) ||
         !lm_image_decode(lm_bytes_data(&s->file), s->file.size, &o, &s->image, e))

@@ -114,7 +114,6 @@ static bool check_header(job *j) {
 
 static void set_transforms(job *j, int depth, int type) {
   const lm_image_mode mode = j->o->mode;
-  if (depth == 16) png_set_strip_16(j->png); /* the high byte */
   if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(j->png);
   if (type == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(j->png);
   if (mode == LM_MODE_RGB || mode == LM_MODE_RGBA) png_set_gray_to_rgb(j->png);
@@ -124,6 +123,20 @@ static void set_transforms(job *j, int depth, int type) {
     if (png_get_valid(j->png, j->info, PNG_INFO_tRNS)) png_set_tRNS_to_alpha(j->png);
     png_set_add_alpha(j->png, 0xff, PNG_FILLER_AFTER);
   }
+}
+
+/* 16-bit samples (big-endian) to 8 bits by the range in use: data of 12 bits in a
+ * 16-bit file, as radiographs come, keeps its contrast; a full range loses its
+ * low byte, as cv2.imread has it.  A few pixels say nothing about the range. */
+static void narrow_16(uint8_t *px, int64_t n) {
+  enum { TELLING = 256 };
+  unsigned all = n < TELLING ? 0xffff : 0;
+  int shift = 0;
+  for (int64_t i = 0; i < n; i++) all |= (unsigned)px[2 * i] << 8 | px[2 * i + 1];
+  while (all >> shift > 255) shift++;
+  if (shift % 2 != 0) shift++; /* 8, 10, 12, 14 or 16 bits */
+  for (int64_t i = 0; i < n; i++)
+    px[i] = (uint8_t)(((unsigned)px[2 * i] << 8 | px[2 * i + 1]) >> shift);
 }
 
 static int read_job(job *j) {
@@ -156,7 +169,8 @@ static int read_job(job *j) {
   const int passes = png_set_interlace_handling(j->png);
   png_read_update_info(j->png, j->info);
   m->channels = png_get_channels(j->png, j->info);
-  const int64_t row = m->width * m->channels;
+  const bool wide = depth == 16;
+  const int64_t row = m->width * m->channels * (wide ? 2 : 1);
   if (png_get_rowbytes(j->png, j->info) != (size_t)row)
     return lm_fail(&j->err, LM_E_UNSUPPORTED, "unsupported PNG: %d bits, colour type %d", depth,
                    type),
@@ -169,6 +183,7 @@ static int read_job(job *j) {
       png_read_row(j->png, (uint8_t *)m->buffer->data + y * row, NULL);
     }
   png_read_end(j->png, NULL);
+  if (wide) narrow_16(m->buffer->data, m->height * row / 2);
   return 0;
 }
 

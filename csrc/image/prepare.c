@@ -136,6 +136,43 @@ static void to_bgr(view *v, uint8_t *rgb) {
   *v = (view){.px = rgb, .h = v->h, .w = v->w, .stride = v->w * 3, .channels = 3};
 }
 
+static lm_prepare_outcome encode(const view *result, const lm_prepare_options *o, lm_bytes *jpeg,
+                                 lm_err *e) {
+  jpeg->size = 0;
+  const bool ok = lm_jpeg_encode(result->px, result->h, result->w, result->channels, result->stride,
+                                 o->quality, LM_SUB_420, jpeg, e);
+  return ok ? LM_PREPARE_DONE : LM_PREPARE_UNREADABLE;
+}
+
+/* The mean of each channel over the edge of v. */
+static void edge_colour(const view *v, int *colour) {
+  for (int c = 0; c < v->channels; c++) {
+    int64_t sum = 0, n = 0;
+    for (int64_t y = 0; y < v->h; y++) {
+      const bool whole = y == 0 || y == v->h - 1;
+      for (int64_t x = 0; x < v->w; x += whole || v->w == 1 ? 1 : v->w - 1, n++)
+        sum += v->px[y * v->stride + x * v->channels + c];
+    }
+    colour[c] = (int)((sum + n / 2) / n);
+  }
+}
+
+/* v scaled into the middle of result, the rest filled with its edge's colour. */
+static void pad_square(const view *v, view *result, uint8_t *scratch, lm_prepare_report *report) {
+  const int64_t size = result->h, longer = lm_max64(v->h, v->w);
+  view inner = *result;
+  inner.h = lm_max64(1, (v->h * size + longer / 2) / longer);
+  inner.w = lm_max64(1, (v->w * size + longer / 2) / longer);
+  report->pad_rows = size - inner.h;
+  report->pad_cols = size - inner.w;
+  int colour[4];
+  edge_colour(v, colour);
+  for (int64_t i = 0; i < size * size; i++)
+    for (int c = 0; c < v->channels; c++) result->px[i * v->channels + c] = (uint8_t)colour[c];
+  inner.px += report->pad_rows / 2 * inner.stride + report->pad_cols / 2 * inner.channels;
+  resize_to(v, &inner, scratch);
+}
+
 static lm_prepare_outcome run(const lm_image *m, const lm_prepare_options *o, lm_bytes *scratch,
                               lm_bytes *jpeg, lm_prepare_report *report, lm_err *e) {
   const int c = m->channels;
@@ -156,6 +193,15 @@ static lm_prepare_outcome run(const lm_image *m, const lm_prepare_options *o, lm
     v = small;
   }
   remove_bars(&v, o, &p, s, report);
+  view result = {s + p.result, o->size, o->size, o->size * c, c};
+  if (o->fit != LM_FIT_CROP && !o->faithful && v.h > 0 && v.w > 0) {
+    report->side = lm_max64(v.h, v.w);
+    if (o->fit == LM_FIT_PAD)
+      pad_square(&v, &result, s + p.resize, report);
+    else
+      resize_to(&v, &result, s + p.resize);
+    return encode(&result, o, jpeg, e);
+  }
   const lm_square q =
       lm_bars_square(v.h, v.w, report->rows_removed, report->cols_removed, o->faithful);
   if (!q.square) {
@@ -167,23 +213,20 @@ static lm_prepare_outcome run(const lm_image *m, const lm_prepare_options *o, lm
             o->faithful && (d == 1 || d == -1) ? "; the published cut by one leaves nothing" : "");
     return LM_PREPARE_EMPTY;
   }
+  report->cut = v.h + v.w - q.height - q.width;
   v.px += q.top * v.stride + q.left * c;
   v.h = q.height;
   v.w = q.width;
   report->side = v.h;
-  view result = {s + p.result, o->size, o->size, o->size * c, c};
   resize_to(&v, &result, s + p.resize);
   if (o->faithful) to_bgr(&result, s + p.rgb);
-  jpeg->size = 0;
-  const bool ok = lm_jpeg_encode(result.px, result.h, result.w, result.channels, result.stride,
-                                 o->quality, LM_SUB_420, jpeg, e);
-  return ok ? LM_PREPARE_DONE : LM_PREPARE_UNREADABLE;
+  return encode(&result, o, jpeg, e);
 }
 
 lm_prepare_outcome lm_prepare(const uint8_t *bytes, int64_t n, const lm_prepare_options *o,
                               lm_bytes *scratch, lm_bytes *jpeg, lm_prepare_report *report,
                               lm_err *e) {
-  const lm_decode_options native = {.mode = LM_MODE_NATIVE};
+  const lm_decode_options native = {.mode = LM_MODE_NATIVE, .orient = true};
   lm_image m;
   *report = (lm_prepare_report){0};
   if (!lm_image_decode(bytes, n, &native, &m, e)) return LM_PREPARE_UNREADABLE;

@@ -1,7 +1,7 @@
 /* prepare.h: one radiograph from file bytes to file bytes, as the article
  * prepares them (rows P1-P9): decode, optionally squash, find the black rows
- * and columns, remove them, cut square, resize, encode.  Pure functions on plain
- * memory, safe on any thread.
+ * and columns, remove them, make square (lm_fit), turned as EXIF says, resize, encode.  Pure
+ * functions on plain memory, safe on any thread.
  *
  * Gray files stay gray through all of it: every step works on channels alone,
  * and with R = G = B the article's R+G+B < 120 is v < 40. */
@@ -10,12 +10,20 @@
 
 #include "image/codec.h"
 
+/* How an image that is not square becomes square, after its bars are gone. */
+typedef enum {
+  LM_FIT_CROP,  /* the longer side is cut, as the article does */
+  LM_FIT_PAD,   /* nothing is lost: the shorter side is filled with the edge's mean colour */
+  LM_FIT_SQUASH /* nothing is lost: both sides are scaled by their own factors */
+} lm_fit;
+
 typedef struct {
   bool faithful; /* every published bug on: see below */
   bool squash;   /* resize to size x size first, as the published images were */
   int64_t size;  /* side of the result, 1..65500 */
   int quality;   /* of the JPEG, 1..100 */
   double level;  /* black is a mean below this: 40 */
+  lm_fit fit;    /* LM_FIT_CROP when faithful */
 } lm_prepare_options;
 
 /* faithful: an image that is not square is refused (P3: both scans share loop
@@ -28,7 +36,9 @@ typedef struct {
 typedef struct {
   int64_t height, width;              /* of the file's image */
   int64_t rows_removed, cols_removed; /* bars taken out, after squashing if that is on */
-  int64_t side;                       /* of the square before the last resize */
+  int64_t side; /* of the square before the last resize; of pad and squash, the longer side */
+  int64_t cut;  /* rows or columns cut off to make it square */
+  int64_t pad_rows, pad_cols; /* filled rows and columns of the result */
 } lm_prepare_report;
 
 /* Why an image was not prepared, beside lm_err's sentence. */

@@ -133,12 +133,16 @@ static void push_result(lua_State *L, const item *it) {
   set_int(L, "rows_removed", it->report.rows_removed);
   set_int(L, "cols_removed", it->report.cols_removed);
   set_int(L, "side", it->report.side);
+  set_int(L, "cut", it->report.cut);
+  set_int(L, "pad_rows", it->report.pad_rows);
+  set_int(L, "pad_cols", it->report.pad_cols);
   lua_pushnumber(L, it->seconds);
   lua_setfield(L, -2, "seconds");
 }
 
 static int l_batch(lua_State *L) {
-  static const char *const keys[] = {"faithful", "squash", "size", "quality", "level", NULL};
+  static const char *const keys[] = {"faithful", "squash", "size", "quality", "level", "fit", NULL};
+  static const char *const fits[] = {"crop", "pad", "squash", NULL};
   lua_settop(L, 2);
   if (!lua_istable(L, 1))
     luma_argerror(L, 1, "list of {input path, output path} expected, got %s", luaL_typename(L, 1));
@@ -153,7 +157,8 @@ static int l_batch(lua_State *L) {
                                     .squash = luma_optboolean(L, 2, "squash", false),
                                     .size = luma_optint(L, 2, "size", 224, 1, 8192),
                                     .quality = (int)luma_optint(L, 2, "quality", 95, 1, 100),
-                                    .level = luma_optnumber(L, 2, "level", 40, 0, 256)};
+                                    .level = luma_optnumber(L, 2, "level", 40, 0, 256),
+                                    .fit = (lm_fit)luma_optenum(L, 2, "fit", LM_FIT_CROP, fits)};
   b->count = count;
   for (int64_t i = 0; i < count; i++) {
     b->items[i].staged.fd = -1;
@@ -279,11 +284,13 @@ const luma_op luma_ops_prepare[] = {
      "and columns: a difference of one leaves nothing, and square is false.",
      l_cut_square, 0},
     {"prepare.batch",
-     "({{from, to}, ...} [, {faithful=false, squash=false, size=224, quality=95, level=40}]) -> "
+     "({{from, to}, ...} [, {faithful=false, squash=false, size=224, quality=95, level=40, "
+     "fit=\"crop\"}]) -> "
      "results, interrupted",
      "Prepares files in parallel: decode, [squash], black rows and columns off, square, resize, "
      "JPEG; each result is {status, message, code, height, width, rows_removed, cols_removed, "
-     "side, seconds}, or false where Ctrl-C came first. status is 'written', 'unreadable', 'not "
+     "side, cut, pad_rows, pad_cols, seconds}, or false where Ctrl-C came first. status is "
+     "'written', 'unreadable', 'not "
      "square', 'empty' or 'not written'. Files are written whole or not at all.",
      l_batch, 0},
     {NULL, NULL, NULL, NULL, 0}};

@@ -152,6 +152,9 @@ function csv.parse(text, opts)
   local what = foreign(text)
   if what then return fail("not a CSV file: it looks like " .. what) end
   if text:sub(1, 3) == "\xef\xbb\xbf" then text = text:sub(4) end
+  -- Spreadsheets may name the separator in a line of its own before the header.
+  local said = text:match "^[sS][eE][pP]=([^%w\"\r\n])\r?\n"
+  if said then text, o.separator = text:gsub("^[^\n]*\n", "", 1), said end
   if not text:find "%S" then return fail "the file is empty" end
 
   local rows = { columns = o.header, lines = {} }

@@ -24,7 +24,9 @@ local words = {
 --- A path as it may be printed: control bytes escaped, long ones shortened.
 function files.show(path)
   if path == "" then return "''" end
-  local s = tostring(path):gsub("[%c]", function(c) return ("\\x%02x"):format(c:byte()) end)
+  local s = tostring(path)
+  if not utf8.len(s) then s = s:gsub("[\x80-\xff]", function(c) return ("\\x%02x"):format(c:byte()) end) end
+  s = s:gsub("[%c]", function(c) return ("\\x%02x"):format(c:byte()) end)
   if #s > 240 then s = s:sub(1, 120) .. "..." .. s:sub(-100) end
   return s
 end

@@ -36,6 +36,13 @@ local function number(v)
   end
 end
 
+-- JSON is UTF-8: bytes that are not are written as the text \xE9, like control
+-- characters of file names in messages.
+local function quoted(s)
+  if not utf8.len(s) then s = s:gsub("[\x80-\xff]", function(c) return ("\\x%02x"):format(c:byte()) end) end
+  return (codec.encode(s):gsub("\\/", "/"))
+end
+
 local write
 
 local function write_list(out, t, indent)
@@ -62,7 +69,7 @@ local function write_object(out, t, indent)
   local inner = indent .. "  "
   out[#out + 1] = "{"
   for i, key in ipairs(keys) do
-    out[#out + 1] = (i > 1 and ",\n" or "\n") .. inner .. codec.encode(tostring(key)) .. ": "
+    out[#out + 1] = (i > 1 and ",\n" or "\n") .. inner .. quoted(tostring(key)) .. ": "
     write(out, t[key], inner)
   end
   out[#out + 1] = #keys > 0 and "\n" .. indent .. "}" or "}"
@@ -78,7 +85,7 @@ function write(out, value, indent)
   elseif kind == "boolean" then
     out[#out + 1] = tostring(value)
   elseif kind == "string" then
-    out[#out + 1] = codec.encode(value):gsub("\\/", "/")
+    out[#out + 1] = quoted(value)
   elseif kind == "table" then
     if is_list(value) then write_list(out, value, indent) else write_object(out, value, indent) end
   else

@@ -13,9 +13,15 @@ local function read_run(dir)
   end
   local rows, trouble = luma.data.csv.read(files.join(dir, "predictions.csv"))
   if not rows then error(trouble, 0) end
-  local by_file = {}
-  for _, row in ipairs(rows) do by_file[row.file] = row end
-  return { dir = dir, classes = numbers.classes, by_file = by_file, rows = rows, digest = numbers.digest }
+  -- Names may stand in several folders: a path decides, where both runs know it.
+  local by_file, by_path, twice = {}, {}, {}
+  for _, row in ipairs(rows) do
+    twice[row.file] = twice[row.file] or by_file[row.file] ~= nil
+    by_file[row.file] = row
+    if row.path then by_path[row.path] = row end
+  end
+  return { dir = dir, classes = numbers.classes, by_file = by_file,
+    by_path = by_path, twice = twice, rows = rows, digest = numbers.digest }
 end
 
 -- The images that both runs tested, with both answers.
@@ -27,7 +33,8 @@ local function join(a, b)
   local out = { labels = {}, groups = {}, a = { predicted = {}, scores = {} }, b = { predicted = {}, scores = {} } }
   local column = "p_" .. a.classes[1]
   for _, row in ipairs(a.rows) do
-    local other = b.by_file[row.file]
+    local other = b.by_path[row.path or ""]
+    if not other and not a.twice[row.file] and not b.twice[row.file] then other = b.by_file[row.file] end
     if other then
       if other.class ~= row.class then
         error(("%s is %s in %s and %s in %s"):format(text.printable(row.file, 100), row.class, files.show(a.dir),
@@ -77,9 +84,13 @@ return {
     end
     print(("%d images that both runs tested; A = %s, B = %s"):format(c.n, files.show(a.dir), files.show(b.dir)))
     difference("accuracy", c.accuracy_a, c.accuracy_b, c.accuracy_difference)
-    if c.auc_difference then difference("AUC", c.auc_a.value, c.auc_b.value, c.auc_difference) end
+    local known = c.auc_difference and c.auc_difference.value == c.auc_difference.value
+    if c.auc_difference and not known then
+      print "AUC       cannot be computed: the shared images are of one class"
+    end
+    if known then difference("AUC", c.auc_a.value, c.auc_b.value, c.auc_difference) end
     print(("only A right: %d, only B right: %d; McNemar's exact test p = %.3g"):format(c.only_a, c.only_b, c.mcnemar_p))
-    local d = c.auc_difference or c.accuracy_difference
+    local d = known and c.auc_difference or c.accuracy_difference
     print((d.lo > 0 or d.hi < 0) and "The difference is larger than the draw of these images explains."
       or "The draw of these images alone could make this difference.")
     print "Intervals: bootstrap over patients (images without one stand alone). Not for clinical use."

@@ -9,7 +9,8 @@ return {
     p:option("--metadata", "CSV that knows the patients of the images (DIR/metadata.csv when it is there).")
       :argname("FILE")
     p:option("--classes", "Findings to tell apart in a folder of the covid-chestxray collection (metadata.csv, images/)"
-      .. "; frontal PA radiographs, prepared first."):argname("A,B,...")
+      .. "; frontal PA radiographs, prepared first. A finding with a comma in it: give the option once per finding.")
+      :argname("A,B,..."):count("*")
     p:option("--normals", "The first N normal images, or all; the article took 99."):argname("N")
     p:option("--weights", "Weights of the base: Keras .h5 or .safetensors; none for random filters."):argname("FILE")
     p:option("--base", "The frozen network: tiny (embedded), vgg19, vgg16 or resnet50. With --weights FILE: vgg19.")

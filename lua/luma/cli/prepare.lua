@@ -1,6 +1,7 @@
 --- luma prepare: raw radiographs in, prepared ones out.
 
 local luma = require "luma"
+local uv = require "luv"
 local text = require "luma.base.text"
 local progress = require "luma.base.progress"
 local files = require "luma.base.files"
@@ -94,6 +95,9 @@ return {
       .. "one stopped."):argname("DIR"):count(1)
     p:flag("--faithful", "Every published bug on; gives the article's files.")
     p:flag("--squash", "Resize to SIZE x SIZE first, as the published images were.")
+    p:option("--fit", "How an image becomes square once its bars are gone: crop cuts the longer side (the article), "
+      .. "pad fills the shorter one with the edge's colour, squash scales both."):argname("crop|pad|squash")
+      :default("crop"):choices({ "crop", "pad", "squash" })
     p:option("--size", "Side of the result."):argname("N"):default("224"):convert(whole("size", 1, 8192))
     p:option("--quality", "JPEG quality."):argname("N"):default("95"):convert(whole("quality", 1, 100))
     p:option("--threads", "Threads to use."):argname("N"):convert(whole("threads", 1, 64))
@@ -106,17 +110,28 @@ return {
   end,
   run = function(args)
     if args.threads then luma.threads(args.threads) end
+    if args.faithful and args.fit ~= "crop" then error("--fit does not go with --faithful: the article crops", 0) end
+    if args.selection and (args.source == "folder" or args.source == "article") then
+      error(("--selection is the article's choice among the rows of a table; --source %s has none"):format(
+        args.source), 0)
+    end
     local where = conditions(args.where)
     if args.selection then
       if next(where) then error("--selection and --where exclude each other", 0) end
       where = "article"
+    end
+    local source = uv.fs_realpath(args.dir)
+    local target = uv.fs_realpath(files.dirname((args.out:gsub("(.)/+$", "%1"))))
+    if source and target and (target == source or target:sub(1, #source + 1) == source .. "/") then
+      error(("--out %s lies inside --in: its results would be read as images next time; choose another"):format(
+        files.show(args.out)), 0)
     end
     local rows, index, selected = luma.prepare.rows(args.source, args.dir, where, args.limit)
     if not rows then error(index, 0) end
     announce(args, rows, index, selected)
     local ok, result = pcall(luma.prepare.run, rows, args.out, {
       name = args.source, faithful = args.faithful, squash = args.squash, size = args.size, quality = args.quality,
-      fresh = args.fresh,
+      fit = args.fit, fresh = args.fresh,
       progress = function(n) return progress("preparing", n, { unit = "images", quiet = args.log }) end,
       each = args.log and function(number, seconds)
         print(("image number %d, time spent %2fs"):format(number, seconds))

@@ -12,6 +12,7 @@
 
 local core = require "luma.core"
 local options = require "luma.base.options"
+local text = require "luma.base.text"
 
 local Index = {}
 local meta = { __name = "luma.Index" }
@@ -264,11 +265,11 @@ meta.__tostring = function(self)
   local counts = self:counts()
   local known = self:patients() > 0
   local width = 5
-  for _, class in ipairs(self.classes) do width = math.max(width, #class) end
+  for _, class in ipairs(self.classes) do width = math.max(width, text.len(text.printable(class, 60))) end
   local lines = { ("%s: %d images, %d %s"):format(self.name, #self, #self.classes,
     #self.classes == 1 and "class" or "classes") }
   local function line(label, n, patients)
-    lines[#lines + 1] = ("  %-" .. width .. "s  %6s"):format(label, n)
+    lines[#lines + 1] = ("  %s  %6s"):format(text.right_pad(text.printable(label, 60), width), n)
       .. (known and ("  %8s"):format(patients) or "")
   end
   line("class", "images", "patients")

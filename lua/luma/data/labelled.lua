@@ -1,5 +1,6 @@
 --- luma.data.labelled: images named in any CSV table with a column of labels.
 
+local uv = require "luv"
 local csv = require "luma.base.csv"
 local files = require "luma.base.files"
 local indexes = require "luma.data.index"
@@ -7,22 +8,40 @@ local options = require "luma.base.options"
 
 local MOST = 1000000 -- largest whole number that is taken for a label
 
--- Whether a text is, or tries to be, a number.
+-- Whether a text is written as a number: "1", "1.0", "-2", "1e3"; not "2019-nCoV",
+-- "3D", "nan" or "inf", which are names of classes.
 local function numeric(text)
+  return text:match "^%s*[+-]?%.?%d[%d.eE+-]*%s*$" ~= nil and tonumber(text) ~= nil
+end
+
+-- What stands among numbers for one that is missing or odd; alone it is a name.
+local function odd_number(text)
   local bare = text:lower():match "^%s*[+-]?(.-)%s*$"
-  return bare:find "^%.?%d" ~= nil or bare == "nan" or bare == "inf" or bare == "infinity"
+  return bare == "nan" or bare == "inf" or bare == "infinity" or bare:find "^0x%x+$" ~= nil
 end
 
 -- The class that a label stands for; nil and why when it stands for none.
--- Numbers that are labels are whole, plain and small: "1.5", "-1", "0x10", "1e9"
--- and " 1 " are mistakes, not classes.
+-- Numbers that are labels are whole and small ("1.0", as pandas writes it, is 1):
+-- "1.5", "-1", "1e9" and " 1 " are mistakes, not classes.
 local function class_of(label, whole)
   if label == nil then return nil, "the label is empty" end
   if label:find "^%s" or label:find "%s$" then return nil, ("label '%s' has spaces around it"):format(label) end
   if not whole then return label end
-  local n = label:find "^%d+$" and csv.integer(label)
+  local n = csv.integer(label:match "^(%d+)%.?0*$" or "")
   if n and n <= MOST then return tostring(n) end
   return nil, ("label '%s' is no whole number in 0..%d, as the others are"):format(files.show(label), MOST)
+end
+
+-- A path as the table has it, relative to dir: "./a.png" and absolute paths that
+-- lie inside dir are taken for what they mean.
+local function relative(dir, name)
+  if not name then return nil end
+  local base = (uv.fs_realpath(dir) or dir):gsub("/*$", "/")
+  if name:sub(1, 1) == "/" then
+    local real = uv.fs_realpath(name) or name
+    if real:sub(1, #base) == base then return real:sub(#base + 1) end
+  end
+  return (name:gsub("^%./+", ""))
 end
 
 --- Reads an index from a table.
@@ -30,8 +49,8 @@ end
 -- @param opts images (the folder of the table): folder of the files; file
 --   ("filename"), label ("finding"): names of the columns; patient: name of the
 --   column with patient ids, none by default; separator (",")
--- @return index: one class a distinct label | nil, message, code.  When any label
---   looks like a number, all must be whole numbers; a name that stands twice with
+-- @return index: one class a distinct label | nil, message, code.  When all
+--   labels are numbers, they must be whole; a name that stands twice with
 --   one label is kept once, with two labels it is an error that names both lines
 return function(path, opts)
   local o = options.check("data.labelled", opts, { images = options.optional, file = "filename", label = "finding",
@@ -40,8 +59,12 @@ return function(path, opts)
   if not rows then return nil, message, code end
   local dir = o.images or files.dirname(path)
   if not files.is_dir(dir) then return nil, ("%s: no such folder"):format(files.show(dir)), "io" end
-  local whole = false
-  for _, row in ipairs(rows) do whole = whole or row[o.label] ~= nil and numeric(row[o.label]) end
+  local whole, names = false, false
+  for _, row in ipairs(rows) do
+    local label = row[o.label]
+    if label and numeric(label) then whole = true elseif label and not odd_number(label) then names = true end
+  end
+  whole = whole and not names
   local list, missing, first, doubles = {}, {}, {}, 0
   for i, meta in ipairs(rows) do
     local function fail(why, what)
@@ -49,7 +72,7 @@ return function(path, opts)
     end
     local class, why = class_of(meta[o.label], whole)
     if not class then return fail(why) end
-    local name = meta[o.file]
+    local name = relative(dir, meta[o.file])
     local image, exists, what = files.inside(dir, name or "")
     if not image then return fail(exists, what) end
     local before = first[name]

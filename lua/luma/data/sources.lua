@@ -113,8 +113,15 @@ local function only_real(conditions)
   return conditions
 end
 
+-- The finding of a label: since October 2020 the collection writes the way to it,
+-- "Pneumonia/Viral/COVID-19".
+local function leaf(label)
+  return label and label:match "[^/]+$" or label
+end
+
 --- The covid-chestxray-dataset: DIR/metadata.csv and DIR/images/.
--- Conditions match exactly: finding "COVID-19" does not take "COVID-19, ARDS".
+-- Conditions match exactly: finding "COVID-19" does not take "COVID-19, ARDS", but
+-- it does take today's "Pneumonia/Viral/COVID-19".
 -- @param dir the folder
 -- @param opts finding ("COVID-19"), modality ("X-ray"; "CT" takes the CT rows),
 --   view ("PA"): a value, a list, or "any"; classes: a list of findings, the
@@ -155,10 +162,13 @@ function sources.covid_chestxray(dir, opts)
       return nil
     end
     for key, want in pairs(conditions) do
-      if not indexes.wanted(meta[column_of[key]], want) then return nil end
+      local value = meta[column_of[key]]
+      if not indexes.wanted(value, want) and not (key == "finding" and indexes.wanted(leaf(value), want)) then
+        return nil
+      end
     end
     return {
-      name = meta.filename, original = meta.filename, class = meta.finding, source = "covid-chestxray",
+      name = meta.filename, original = meta.filename, class = leaf(meta.finding), source = "covid-chestxray",
       registry = "covid-chestxray", patient = patient and meta[patient], view = meta.view, sex = meta.sex,
       age = csv.number(meta.age), modality = meta.modality, offset = offset and csv.number(meta[offset]),
       survival = meta.survival,

@@ -9,6 +9,7 @@
 
 local core = require "luma.core"
 local options = require "luma.base.options"
+local text = require "luma.base.text"
 local indexes = require "luma.data.index"
 
 local split = {}
@@ -139,11 +140,12 @@ local function make(index, names, lists, key_of, info)
   return result
 end
 
---- A table of images a class and part, patients below, then the notes.
+--- A table of images per class and part, patients below, then the notes.
 function Split:__tostring()
   local width = 8
-  for _, class in ipairs(self.classes) do width = math.max(width, #class) end
-  local counts, header = {}, ("  %-" .. width .. "s"):format "class"
+  for _, class in ipairs(self.classes) do width = math.max(width, text.len(text.printable(class, 60))) end
+  local function padded(label) return "  " .. text.right_pad(text.printable(label, 60), width) end
+  local counts, header = {}, padded "class"
   for p, name in ipairs(self.parts) do
     counts[p] = self[name]:counts()
     header = header .. ("  %6s"):format(name)
@@ -154,11 +156,11 @@ function Split:__tostring()
   local lines = { "split " .. how .. ("; patients in two parts: %s"):format(
     self.known_patients > 0 and self.shared_patients or "unknown"), header }
   for _, class in ipairs(self.classes) do
-    local line = ("  %-" .. width .. "s"):format(class)
+    local line = padded(class)
     for p in ipairs(self.parts) do line = line .. ("  %6d"):format(counts[p][class]) end
     lines[#lines + 1] = line
   end
-  local sums, people = ("  %-" .. width .. "s"):format "all", ("  %-" .. width .. "s"):format "patients"
+  local sums, people = padded "all", padded "patients"
   for _, name in ipairs(self.parts) do
     sums = sums .. ("  %6d"):format(#self[name])
     people = people .. ("  %6d"):format((self[name]:patients()))

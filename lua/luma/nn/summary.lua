@@ -1,8 +1,9 @@
---- What a network consists of: one row a layer, with output shape, weights and
+--- What a network consists of: one row per layer, with output shape, weights and
 -- multiplications.  `print(net:summary())` shows it; the rows are data too.
 
 local core = require "luma.core"
-local text = require "luma.nn.module"
+local modules = require "luma.nn.module"
+local text = require "luma.base.text"
 
 local Summary = {}
 Summary.__index = Summary
@@ -92,7 +93,7 @@ local function summary(net, shape)
 end
 
 -- A shape without its batch: "7x7x512".
-local function inner(shape) return text.shape_text(shape):gsub("^%[%d+x?", ""):gsub("%]$", "") .. "" end
+local function inner(shape) return modules.shape_text(shape):gsub("^%[%d+x?", ""):gsub("%]$", "") .. "" end
 
 function Summary:__tostring()
   local table_ = { { "layer", "type", "output", "parameters", "trainable", "MACs" } }
@@ -103,7 +104,7 @@ function Summary:__tostring()
   end
   local widths = {}
   for _, cells in ipairs(table_) do
-    for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, #cell) end
+    for i, cell in ipairs(cells) do widths[i] = math.max(widths[i] or 0, text.len(cell)) end
   end
   local lines = { ("%s, input %s"):format(self.title, inner(self.input)) }
   local total = 2 * (#widths - 1)
@@ -111,14 +112,13 @@ function Summary:__tostring()
   local rule = ("-"):rep(total)
   for i, cells in ipairs(table_) do
     for k, cell in ipairs(cells) do
-      cells[k] = (k <= 2 and "%-" or "%") .. widths[k] .. "s"
-      cells[k] = cells[k]:format(cell)
+      cells[k] = (k <= 2 and text.right_pad or text.left_pad)(cell, widths[k])
     end
     lines[#lines + 1] = (table.concat(cells, "  "):gsub("%s+$", ""))
     if i == 1 then lines[#lines + 1] = rule end
   end
   lines[#lines + 1] = rule
-  lines[#lines + 1] = ("%s parameters (%.1f MB), %s trainable, %s frozen or kept; %s multiply-adds an image"):format(
+  lines[#lines + 1] = ("%s parameters (%.1f MB), %s trainable, %s frozen or kept; %s multiply-adds per image"):format(
     grouped(self.parameters), self.bytes / 1e6, grouped(self.trainable), grouped(self.parameters - self.trainable),
     scaled(self.macs // math.max(1, self.input[1])):gsub("^$", "0") .. "")
   return table.concat(lines, "\n")

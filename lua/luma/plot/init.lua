@@ -32,6 +32,11 @@ local function quote(s)
   return "'" .. text.printable(s, 120):gsub("'", "''") .. "'"
 end
 
+-- The same where gnuplot takes the text for a format, as it does labels of tics.
+local function quote_tic(s)
+  return (quote(s):gsub("%%", "%%%%"))
+end
+
 local function number(v)
   if v ~= v or v == math.huge or v == -math.huge then return "NaN" end
   return ("%.8g"):format(v)
@@ -215,8 +220,8 @@ function plot.confusion(rows, names, opts)
     end
     local xtics, ytics = {}, {}
     for i, name in ipairs(names) do
-      xtics[i] = ("%s %d"):format(quote(name), i)
-      ytics[i] = ("%s %d"):format(quote(name), n + 1 - i)
+      xtics[i] = ("%s %d"):format(quote_tic(name), i)
+      ytics[i] = ("%s %d"):format(quote_tic(name), n + 1 - i)
     end
     local longest = 0
     for _, name in ipairs(names) do longest = math.max(longest, text.len(name)) end

@@ -10,23 +10,38 @@ local dataset = {}
 
 local function checked(index, message)
   if not index then error(message, 0) end
+  -- Class names become keys of JSON, headers of tables and titles: all must be UTF-8.
+  local odd = false
+  for _, class in ipairs(index.classes) do odd = odd or not utf8.len(class) end
+  if odd then
+    local rows = {}
+    for i, row in ipairs(index) do
+      row.class = utf8.len(row.class) and row.class or text.printable(row.class, 200)
+      rows[i] = row
+    end
+    index = data.Index(rows, { name = index.name, missing = index.missing, notes = index.notes })
+  end
   local enough, why = index:require_classes(2)
   if not enough then error(why, 0) end
   return index
 end
 
--- A folder that holds neither of the article's tables but two folders or more.
-local function is_class_folders(dir)
-  if files.exists(files.join(dir, "covid_dataset.csv")) or files.exists(files.join(dir, "normal_xray_dataset.csv")) then
-    return false
+-- The tables and folders of the article's own set.
+local function is_article(dir)
+  for _, name in ipairs { "covid_dataset.csv", "covid_adjusted", "normal_xray_dataset.csv", "normal_dataset" } do
+    if files.exists(files.join(dir, name)) then return true end
   end
-  local names, kinds = files.list(dir)
-  local folders = 0
-  for _, name in ipairs(names or {}) do
-    if name == "covid_adjusted" or name == "normal_dataset" then return false end
-    if kinds[name] == "directory" then folders = folders + 1 end
+  return false
+end
+
+-- Options that say something about other layouts are errors, never ignored.
+local function refuse(config, keys, what)
+  for _, key in ipairs(keys) do
+    if config[key] then
+      error(("--%s does not fit %s, %s"):format(key == "normals_given" and "normals" or key, files.show(config.data),
+        what), 0)
+    end
   end
-  return folders >= 2
 end
 
 -- Whether a folder is the covid-chestxray collection as it is published.
@@ -42,7 +57,19 @@ local function collection(config, state)
       files.show(config.data)), 0)
   end
   local raw, message = data.covid_chestxray(config.data, { classes = config.classes })
-  raw = checked(raw, message)
+  if not raw then error(message, 0) end
+  local present = {}
+  for _, row in ipairs(raw) do present[row.class] = true end
+  for _, row in ipairs(raw.missing or {}) do present[row.class or ""] = true end
+  for _, class in ipairs(config.classes) do
+    if not present[class] then
+      local all, known = data.covid_chestxray(config.data, { finding = "any" }), {}
+      for _, name in ipairs(all and all.classes or {}) do known[#known + 1] = text.printable(name, 40) end
+      error(("--classes: no frontal radiograph has the finding '%s' (there are: %s)"):format(text.printable(class, 60),
+        table.concat(known, ", ")), 0)
+    end
+  end
+  raw = checked(raw)
   local out, rows, number = state:path("data", "prepared"), {}, {}
   for c, class in ipairs(raw.classes) do number[class] = c end
   for i, row in ipairs(raw) do
@@ -66,21 +93,25 @@ end
 local function given(config, state)
   local dir = config.data
   if not files.is_dir(dir) then error(("--data: %s: no such folder"):format(files.show(dir)), 0) end
-  if is_collection(dir) then return collection(config, state) end
+  if is_collection(dir) then
+    refuse(config, { "metadata", "normals_given" }, "the covid-chestxray collection, which has its own metadata.csv")
+    return collection(config, state)
+  end
   if config.classes then
     error(("--classes goes with the covid-chestxray collection (metadata.csv, images/), which %s is not"):format(
       files.show(dir)), 0)
   end
-  if is_class_folders(dir) then return checked(data.folder(dir)) end
-  local known
-  for _, name in ipairs { "covid_dataset.csv", "covid_adjusted", "normal_xray_dataset.csv", "normal_dataset" } do
-    known = known or files.exists(files.join(dir, name))
+  if is_article(dir) then
+    return checked(data.article(config.data, { normals = config.normals, metadata = config.metadata }))
   end
-  if not known then
-    error(("--data: %s: neither the article's tables and folders (covid_dataset.csv, covid_adjusted, ...) nor one "
-      .. "folder a class; raw collections go through luma prepare first"):format(files.show(dir)), 0)
+  refuse(config, { "metadata", "normals_given" }, "a set of class folders: every image of them is taken, and the "
+    .. "patients come from the file names")
+  local index, message = data.folder(dir)
+  if not index then
+    error(("--data: %s (expected: one folder per class, the article's tables and folders, or the covid-chestxray "
+      .. "collection with metadata.csv and images/)"):format(message), 0)
   end
-  return checked(data.article(config.data, { normals = config.normals, metadata = config.metadata }))
+  return checked(index)
 end
 
 -- Phantoms: generated, prepared, read back.

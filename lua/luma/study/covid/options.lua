@@ -96,15 +96,22 @@ local function choose_choices(a, c)
   c.sensitivity = a.sensitivity and share("sensitivity", a.sensitivity)
 end
 
--- Names between commas, two at least.
-local function list_of(name, words)
+-- Two names at least: between commas, or the option given once per name.
+local function list_of(name, given)
+  if type(given) == "string" then given = { given } end
   local out, seen = luma.json.list {}, {}
-  for word in words:gmatch "[^,]+" do
+  local function add(word)
     local one = word:match "^%s*(.-)%s*$"
     if one ~= "" and not seen[one] then out[#out + 1], seen[one] = one, true end
   end
+  if #given == 1 then
+    for word in given[1]:gmatch "[^,]+" do add(word) end
+  else
+    for _, word in ipairs(given) do add(word) end
+  end
   if #out < 2 then
-    fail("--%s must name two or more, with commas between, got '%s'", name, luma.text.printable(words, 60))
+    fail("--%s must name two or more, with commas between, got '%s'", name,
+      luma.text.printable(table.concat(given, "', '"), 60))
   end
   return out
 end
@@ -148,11 +155,13 @@ function settings.resolve(a)
     augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
       height_shift = 0.2, horizontal_flip = true },
   }
+  if type(a.classes) == "table" and #a.classes == 0 then a.classes = nil end
   c.data = a.data
   if a.data then
     if not files.is_dir(a.data) then
       fail("--data: %s: %s", files.show(a.data), files.exists(a.data) and "is not a folder" or "no such folder")
     end
+    c.normals_given = a.normals and true or nil
     c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
     c.metadata = a.metadata and existing_file("metadata", a.metadata)
     c.classes = a.classes and list_of("classes", a.classes)

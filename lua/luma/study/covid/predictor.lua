@@ -5,6 +5,7 @@ local luma = require "luma"
 local uv = require "luv"
 local base = require "luma.study.covid.base"
 local head = require "luma.study.covid.head"
+local preparation = require "luma.study.covid.preparation"
 local files, image, json, store = luma.files, luma.image, luma.json, luma.store
 
 local Predictor = {}
@@ -38,14 +39,8 @@ function predictor.open(dir)
   local ok, why = net:load_state(tensors)
   if not ok then error(("%s: %s"):format(files.join(dir, "head.safetensors"), why), 0) end
   return setmetatable({ dir = dir, config = config, network = network, input = input, net = net,
-    scale = metrics.scale, classes = metrics.classes, size = config.size }, Predictor)
-end
-
--- The header's size is the prepared size.
-local function looks_prepared(self, path)
-  local info, message = image.info(path)
-  if not info then return nil, message end
-  return info.height == self.size and info.width == self.size
+    scale = metrics.scale, classes = metrics.classes,
+    preparation = preparation.read(metrics, config) }, Predictor)
 end
 
 -- Prepares one file as the run's own were, JPEG included, into a file of its own.
@@ -54,7 +49,8 @@ local function prepare(self, path)
   if not dir then return nil, message end
   local to = files.join(dir, "prepared.jpg")
   local results, interrupted = luma.core.prepare.batch({ { path, to } },
-    { faithful = self.config.faithful, size = self.size })
+    preparation.options(self.preparation.how ~= "none" and self.preparation
+      or preparation.read({}, self.config)))
   local cleanup = setmetatable({}, { __close = function()
     files.remove(to)
     uv.fs_rmdir(dir)
@@ -84,7 +80,7 @@ end
 -- prepared first when it must be.  Returns what f returns and whether it was
 -- prepared here, or nil, message; an interrupt goes on.
 local function with_input(self, path, prepared, f)
-  local known, message = looks_prepared(self, path)
+  local known, message = preparation.is_done(self.preparation, path)
   if known == nil then return nil, message end
   local here = prepared == "no" or (prepared ~= "yes" and not known)
   local source, guard = path, nil

@@ -19,6 +19,7 @@ local judge = require "luma.study.covid.judge"
 local looks = require "luma.study.covid.looks"
 local nested = require "luma.study.covid.nested"
 local plan = require "luma.study.covid.plan"
+local preparation = require "luma.study.covid.preparation"
 local settings = require "luma.study.covid.options"
 local sheets = require "luma.study.covid.sheets"
 local State = require "luma.study.covid.state"
@@ -158,6 +159,7 @@ local function record(job, results)
       per_second = job.features.computed > 0 and job.features.computed / job.features.seconds or nil },
     base = config.base, weights = job.network.weights, weights_md5 = job.network.md5, scale = job.network.scale,
     scale_words = base.scalings[job.network.scale], faithful = config.faithful, generated = config.data == nil,
+    preparation = preparation.of(config, job.index, config.data == nil or config.classes ~= nil),
     head_width = head.width(job.features.input), rate = head.rate(config, head.width(job.features.input)),
     digest = job.digest, data = data_record(job), cautions = cautions(job),
     version = ("%s, %s, %s"):format(luma._VERSION, luma.cpu_info().isa, luma.cpu_info().blas_config),

@@ -14,7 +14,7 @@ local json = require "luma.base.json"
 local Journal = {}
 Journal.__index = Journal
 
-local COLUMNS = { "name", "to", "finding", "status", "height", "width", "rows_removed", "cols_removed",
+local COLUMNS = { "name", "to", "finding", "status", "height", "width", "rows_removed", "cols_removed", "cut",
   "bytes", "modified", "reason" }
 Journal.columns = COLUMNS
 

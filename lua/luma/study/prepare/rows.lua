@@ -49,7 +49,10 @@ local selections = {
 
 local function matches(row, conditions)
   for column, want in pairs(conditions) do
-    if not indexes.wanted(indexes.field(row, column), want) then return false end
+    local value = indexes.field(row, column)
+    if not indexes.wanted(value, want) and not (column == "finding" and indexes.wanted(row.class, want)) then
+      return false
+    end
   end
   return true
 end
@@ -79,6 +82,23 @@ local function describe(conditions)
   end
   table.sort(out, indexes.by_bytes)
   return table.concat(out, ", ")
+end
+
+-- What the columns of the conditions hold, for the message that nothing matched.
+local function held(rows, conditions)
+  local out = {}
+  for column in pairs(conditions) do
+    local seen, list = {}, {}
+    for _, row in ipairs(rows) do
+      local value = tostring(indexes.field(row, column) or "(empty)")
+      if not seen[value] then seen[value], list[#list + 1] = true, files.show(value) end
+    end
+    table.sort(list, indexes.by_bytes)
+    if #list > 8 then list[9] = "..." end
+    out[#out + 1] = ("; %s holds %s"):format(column, table.concat(list, ", ", 1, math.min(#list, 9)))
+  end
+  table.sort(out)
+  return table.concat(out)
 end
 
 --- The rows of a source ("covid-chestxray", "rsna", "article" or "folder") below
@@ -122,7 +142,8 @@ return function(source, dir, where, limit)
     end
   end
   if #rows == 0 then
-    return nil, ("%s: no image with %s"):format(files.show(dir), describe(where or {})), "data"
+    return nil, ("%s: no image with %s%s"):format(files.show(dir), describe(where or {}), held(all, where or {})),
+      "data"
   end
   return rows, index, next(where or {}) and describe(where) or "every image"
 end

@@ -12,7 +12,7 @@ local system = core.system
 
 local BATCH = 64 -- files a call of the core: progress and Ctrl-C come between
 
--- Gives way to an error, but not to the system's asking for the same file twice.
+-- Raises `message` when `value` is nil.
 local function try(value, message)
   if value == nil then error(message, 0) end
   return value
@@ -32,6 +32,14 @@ end
 
 -- Where a row's result goes, checked: inside out, under a name of its own.
 local function plan(rows, out)
+  local home = uv.fs_realpath(out)
+  for _, row in ipairs(rows) do
+    local from = uv.fs_realpath(files.dirname(row.path))
+    if home and from and (from == home or from:sub(1, #home + 1) == home .. "/") then
+      error(("%s: holds the originals (%s): results would be read as images next time; choose another --out"):format(
+        files.show(out), files.show(row.path)), 0)
+    end
+  end
   local seen, tasks, inputs = {}, {}, {}
   for i, row in ipairs(rows) do
     local task = { row = row, to = row.to, status = nil }
@@ -82,6 +90,7 @@ local function record_of(task, result)
     if result.height > 0 then record.height, record.width = result.height, result.width end
     if result.side > 0 then
       record.rows_removed, record.cols_removed = result.rows_removed, result.cols_removed
+      record.cut = result.cut
     end
   end
   return record
@@ -146,15 +155,17 @@ end
 --   the CSV that lists it), listed (its name there), line}
 -- @param out the folder, made when it is missing
 -- @param opts name (of the run, for its journal), faithful, squash, size (224),
---   quality (95), level (40), fresh, each: function(number, seconds) called
+--   quality (95), level (40), fit ("crop", "pad" or "squash": how an image becomes
+--   square after its bars are gone), fresh, each: function(number, seconds) called
 --   after every image, progress: a luma.progress-like object made by a function
 --   of the number of images
 -- @return {written=, counts = {status = n}, rows=, resumed=, seconds=, tables=,
 --   skipped = path, skipped_rows=}; raises a message on what stops the run
 return function(rows, out, opts)
   local o = options.check("prepare.run", opts, { name = "images", faithful = false, squash = false, size = 224,
-    quality = 95, level = 40, fresh = false, each = options.optional, progress = options.optional })
-  local settings = { faithful = o.faithful, squash = o.squash, size = o.size, quality = o.quality, level = o.level }
+    quality = 95, level = 40, fit = "crop", fresh = false, each = options.optional, progress = options.optional })
+  local settings = { faithful = o.faithful, squash = o.squash, size = o.size, quality = o.quality, level = o.level,
+    fit = o.fit ~= "crop" and o.fit or nil }
   try(files.mkdir_p(out))
   local guard <close> = lock(out) -- luacheck: ignore guard
   local tasks, seen = plan(rows, out)
