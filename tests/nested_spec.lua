@@ -25,9 +25,10 @@ describe("the grid", function()
       assert.is_false(ok)
       assert.equal(words, message)
     end
-    fails({ grid = "speed=3" }, "--grid: 'speed=3' is not NAME=VALUE,... (names: rate, dropout, epochs, l2)")
-    fails({ grid = "rate" }, "--grid: 'rate' is not NAME=VALUE,... (names: rate, dropout, epochs, l2)")
-    fails({ grid = "" }, "--grid: nothing to choose from (names: rate, dropout, epochs, l2)")
+    local names = "(names: rate, dropout, epochs, l2; c for --head logistic)"
+    fails({ grid = "speed=3" }, "--grid: 'speed=3' is not NAME=VALUE,... " .. names)
+    fails({ grid = "rate" }, "--grid: 'rate' is not NAME=VALUE,... " .. names)
+    fails({ grid = "" }, "--grid: nothing to choose from " .. names)
     fails({ grid = "rate=" }, "--grid: rate has no value")
     fails({ grid = "rate=1e-3,fast" }, "--grid: rate must be a number above 0 up to 10, got 'fast'")
     fails({ grid = "rate=0" }, "--grid: rate must be a number above 0 up to 10, got '0'")

@@ -1,8 +1,8 @@
 --- The commands, in the order of the help.  A command is a module
 -- luma.cli.NAME; `bench` is a tool of the checkout and is not installed.
 
-local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "explain", "report", "compare", "model",
-  "fetch", "bench", "manual", "info" }
+local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "evaluate", "explain", "report",
+  "compare", "model", "fetch", "bench", "manual", "info" }
 
 local commands = {}
 

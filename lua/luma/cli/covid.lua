@@ -22,6 +22,15 @@ return {
     p:option("--base-rate", "Learning rate of the base's trained layers (1e-5; random ones: 1e-3)."):argname("R")
     p:option("--scale", "Input scaling: unit (the article's), caffe, tf or torch. Default: what the base was trained "
       .. "with."):argname("NAME")
+    p:option("--head", "adam: Flatten, Dropout, Dense trained by Adam (the article's); logistic: L2-regularised "
+      .. "logistic regression, its penalty chosen by inner folds. Default: logistic on VGG, adam on the embedded base.")
+      :argname("adam|logistic")
+    p:option("--features", "Layer of the base that the head reads, averaged over places (gap) or as it is (flat). "
+      .. "Default: block4_pool:gap on VGG with --head logistic, else the last layer."):argname("LAYER[:gap|:flat]")
+    p:option("--augment", "How training views are moved: none, mild (5 degrees, 5 % shifts) or article (20 degrees, "
+      .. "20 % shifts, flips). The plain view is always among them. Default: none for logistic, mild for adam.")
+      :argname("none|mild|article")
+    p:flag("--no-twins", "Leave out the counterfactual twins (the same pipeline on images without their middle, ...).")
     p:option("--preset", "quick: 4 kept views of each training image; standard: 20; article: fresh views every epoch, "
       .. "500 epochs."):argname("NAME"):default("quick")
     p:option("--epochs", "Epochs of the head."):argname("N")

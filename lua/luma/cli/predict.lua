@@ -1,6 +1,7 @@
 --- luma predict: what a trained head says about new images.
 
 local luma = require "luma"
+local whole = require("luma.cli.arguments").whole
 
 return {
   name = "predict",
@@ -10,10 +11,11 @@ return {
     p:argument("file", "PNG or JPEG files."):args("+")
     p:option("--prepared", "yes: the files are prepared already; no: prepare them; auto: those of exactly the "
       .. "prepared size are."):argname("yes|no|auto"):default("auto"):choices({ "yes", "no", "auto" })
-    p:flag("--json", "One JSON object a line.")
-    p:option("--threads", "Threads to use; changes no number."):argname("N")
+    p:flag("--json", "One JSON object per line.")
+    p:option("--threads", "Threads to use; changes no number."):argname("N"):convert(whole("threads", 1, 64))
   end,
   run = function(args)
+    if args.threads then luma.threads(args.threads) end
     local predictor = require("luma.study.covid.predictor").open(args.model)
     local failed = 0
     io.stderr:write(luma.report.disclaimer, "\n")

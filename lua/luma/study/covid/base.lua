@@ -21,6 +21,23 @@ local function load_model(config)
   return model
 end
 
+--- The model up to and including a layer; raises one line when there is none of
+-- that name.
+function base.cut(model, layer)
+  local list, names = {}, {}
+  for _, child in ipairs(model.children) do
+    list[#list + 1] = child[2]
+    names[#names + 1] = tostring(child[1])
+    if names[#names] == layer then
+      local front = luma.nn.Sequential(list)
+      front.input = model.input
+      return front
+    end
+  end
+  error(("--features: no layer of %s is named '%s' (layers: %s)"):format(model.architecture,
+    luma.text.printable(layer, 40), table.concat(names, ", ")), 0)
+end
+
 --- Loads the base of a run.
 -- With config.unfreeze, forward stops before the part that is trained, and
 -- back.build() makes a trainable copy of that part.  output_shape (h, w, c) is
@@ -41,12 +58,13 @@ function base.open(config)
     self.weights = files.basename(config.weights)
     self.md5 = luma.core.system.md5_file(config.weights)
   end
-  if scale ~= input.scale and config.weights ~= "none" then
+  if scale ~= input.scale and config.weights ~= "none" and not config.scale_measured then
     self.warning = ("Input scaling '%s' (%s), but these weights were trained with '%s' (%s)%s."):format(scale,
       base.scalings[scale], input.scale, base.scalings[input.scale],
       config.faithful and "; the article did the same" or "")
   end
   local front = model
+  if config.features then front = base.cut(model, config.features.layer) end
   if config.unfreeze then
     front, self.back = tune.split(model, config.unfreeze, config.weights ~= "none")
   end

@@ -5,6 +5,9 @@
 -- training views are made anew in every epoch, as the article did: that costs a
 -- pass of the base per image and epoch.
 --
+-- features.transform(x), where given, changes each batch of images on the way (a
+-- counterfactual twin of the run).
+--
 -- The rows of one view lie together, so the whole is one matrix; `row` finds
 -- an image's row.  Whole batches are never split between an interrupted run and
 -- its continuation, so both compute the same bits.
@@ -52,7 +55,8 @@ function Features.new(base, config, scale, index, trained)
   local shape, width = base.output_shape, 1
   for _, size in ipairs(shape) do width = width * size end
   self.width = width
-  self.input = { width = width, shape = shape, back = base.back }
+  self.input = { width = width, shape = shape, back = base.back,
+    pool = config.features and config.features.pool or nil }
   local bytes, limit = total * width * 4, luma.memory().limit
   if bytes > 0.8 * limit then
     error(("the features of %d views need %.1f GB, luma's memory limit is %.1f GB: use --preset quick, fewer "
@@ -63,22 +67,29 @@ end
 
 -- One batch of images through the base: rows of features.
 local function through(self, x)
+  if self.transform then
+    local changed = self.transform(x)
+    x:close()
+    x = changed
+  end
   local y <close> = self.base.forward(x)
   local n = #x
   x:close()
   return y:reshape(n, self.width):clone()
 end
 
---- Computes what is not there yet.  `state` may hold rows of an interrupted run.
+--- Computes what is not there yet.  `state` may hold rows of an interrupted run;
+-- without it nothing is kept.
 function Features:compute(state)
   local uv = require "luv"
   self.x = luma.zeros(self.total, self.width)
-  local kept, info = state:load "features"
+  local kept, info
+  if state then kept, info = state:load "features" end
   if kept then
     if info.done > 0 then self.x:narrow(1, 1, info.done):copy_(kept.x) end
     self.done = info.done
   end
-  local meter <close> = progress("features", self.total, { unit = "views" })
+  local meter <close> = progress(state and "features" or "twin's features", self.total, { unit = "views" })
   meter:add(self.done)
   local started = uv.hrtime()
   local kept_at = started
@@ -94,7 +105,7 @@ function Features:compute(state)
           self.x:narrow(1, at, n):copy_(rows)
           self.done, self.computed = at + n - 1, self.computed + n
           meter:add(n)
-          if uv.hrtime() - kept_at > Features.keep_every then
+          if state and uv.hrtime() - kept_at > Features.keep_every then
             self:save(state)
             kept_at = uv.hrtime()
           end
@@ -138,22 +149,36 @@ function Features:plain_batches(numbers, size)
 end
 
 --- The training batches of one epoch over images `numbers`: an iterator of
--- features and image numbers.  Each image comes once, in one of its views.
+-- features and image numbers.  Each image comes once, in one of its views, the
+-- plain one among them (but for the article, which trained on augmented ones only).
 function Features:training_batches(numbers, size, epoch, rng)
   local order = rng:permutation(#numbers)
-  if self.config.views == 0 then return self:fresh_batches(numbers, order, size, epoch) end
+  if self.config.fresh then return self:fresh_batches(numbers, order, size, epoch) end
   local at = 0
   return function()
     if at >= #numbers then return nil end
     local rows, chosen = {}, {}
     for k = 1, math.min(size, #numbers - at) do
       local i = numbers[order[at + k]]
-      chosen[k], rows[k] = i, self.at[rng:int(1, self.config.views)][i]
+      local least = self.config.faithful and self.config.views > 0 and 1 or 0
+      chosen[k], rows[k] = i, self.at[rng:int(least, self.config.views)][i]
     end
     at = at + #rows
     local ids <close> = luma.tensor(rows, "i32")
     return self.x:index_select(1, ids), chosen
   end
+end
+
+--- All rows that belong to images `numbers`, plain ones first: a list of row numbers
+-- and the image number of each.
+function Features:rows_of(numbers)
+  local rows, of = {}, {}
+  for view = 0, self.config.views do
+    for _, i in ipairs(numbers) do
+      rows[#rows + 1], of[#of + 1] = self.at[view][i], i
+    end
+  end
+  return rows, of
 end
 
 --- The same with views made now: images through loader and base in this order.

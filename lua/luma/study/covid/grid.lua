@@ -10,9 +10,9 @@ local grid = {}
 -- What may be varied: range of the values, and whether they are whole.
 local known = {
   rate = { lo = 0, hi = 10, open = true }, dropout = { lo = 0, hi = 0.99 }, l2 = { lo = 0, hi = 1e6 },
-  epochs = { lo = 1, hi = 1000000, whole = true },
+  epochs = { lo = 1, hi = 1000000, whole = true }, c = { lo = 0, hi = 1e6, open = true },
 }
-local names = "rate, dropout, epochs, l2"
+local names = "rate, dropout, epochs, l2; c for --head logistic"
 
 grid.limit = 256
 
@@ -39,7 +39,7 @@ function grid.parse(words)
     if not name or not known[name] then
       fail("'%s' is not NAME=VALUE,... (names: %s)", text.printable(part, 60), names)
     end
-    if seen[name] then fail("%s stands twice", name) end
+    if seen[name] then fail("%s is given twice", name) end
     seen[name] = true
     local axis, had = { name = name }, {}
     for word in list:gmatch "[^,]+" do
@@ -71,7 +71,7 @@ end
 --- "rate 0.001, dropout 0.5": a combination in words, always in the same order.
 function grid.words(setting)
   local out = {}
-  for _, name in ipairs { "rate", "dropout", "epochs", "l2" } do
+  for _, name in ipairs { "rate", "dropout", "epochs", "l2", "c" } do
     if setting[name] then out[#out + 1] = ("%s %g"):format(name, setting[name]) end
   end
   return table.concat(out, ", ")
@@ -80,6 +80,7 @@ end
 --- The settings of a run with those of a combination put over them.
 function grid.over(config, setting)
   return setmetatable(setting and { rate = setting.rate, dropout = setting.dropout, l2 = setting.l2,
+    c = setting.c,
     epochs = setting.epochs and math.tointeger(setting.epochs) } or {}, { __index = config })
 end
 

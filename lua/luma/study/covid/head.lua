@@ -1,5 +1,7 @@
---- The head: Flatten, Dropout, Dense, softmax on features, trained with Adam
--- (article rows M3 to M6), one fold at a time.
+--- The head on features, one fold at a time: the article's (Flatten, Dropout, Dense,
+-- softmax, trained with Adam; rows M3 to M6), or L2-regularised logistic regression,
+-- which has one minimum and needs no epochs.  Features may be averaged over places
+-- first (pool = "gap").
 --
 -- Every random choice follows from (seed, fold, epoch), and train.fit keeps a
 -- checkpoint, so a run that is interrupted and continued ends with the same bits
@@ -18,6 +20,7 @@ end
 --- How many numbers reach the dense layer: those of an activation of the base,
 -- behind its trained layers if there are any.
 function head.width(input)
+  if input.pool == "gap" then return input.shape[#input.shape] end
   if not input.back then return input.width end
   local width, shape = 1, input.back.output_shape { 1, table.unpack(input.shape) }
   for d = 2, #shape do width = width * shape[d] end
@@ -36,7 +39,12 @@ function head.build(input, classes, config, fold, stream)
     local back = input.back.build()
     layers = { nn.Unflatten(input.shape), back, nn.Scale(1, { name = "unit" }) }
   end
-  layers[#layers + 1] = nn.Flatten()
+  if input.pool == "gap" then
+    if not input.back then layers[#layers + 1] = nn.Unflatten(input.shape) end
+    layers[#layers + 1] = nn.GlobalAvgPool2d()
+  else
+    layers[#layers + 1] = nn.Flatten()
+  end
   layers[#layers + 1] = nn.Dropout(config.dropout)
   layers[#layers + 1] = nn.Linear(head.width(input), classes, { name = "dense" })
   return nn.Sequential(layers)
@@ -61,7 +69,8 @@ function head.scores(net)
   return function(activation)
     local y = activation
     for i = 1, #net do
-      if net[i].type ~= "Dropout" then y = net[i](y) end
+      local skip = net[i].type == "Dropout" or (net[i].type == "Unflatten" and y:rank() == 4)
+      if not skip then y = net[i](y) end
     end
     return y
   end
@@ -130,6 +139,65 @@ local function groups(net, config)
   return { { params = net:get "dense":parameters() }, { params = back:parameters(), lr = config.base_rate } }
 end
 
+-- The features of rows as the dense layer takes them: averaged over places.
+local function pooled(input, x)
+  if input.pool ~= "gap" then return x:clone() end
+  local places = input.width // input.shape[#input.shape]
+  local grid <close> = x:reshape(#x, places, input.shape[#input.shape])
+  return grid:mean(2)
+end
+
+-- Logistic regression on all views of the training images, standardised: exact,
+-- deterministic, no epochs.  config.c is scikit-learn's C.
+local function fit_logistic(task, net)
+  local features, input = task.features, task.features.input
+  local rows, of = features:rows_of(task.train)
+  local parts, d = {}, head.width(input)
+  for first = 1, #rows, 256 do
+    local ids <close> = luma.tensor(table.move(rows, first, math.min(first + 255, #rows), 1, {}), "i32")
+    local x <close> = features.x:index_select(1, ids)
+    parts[#parts + 1] = pooled(input, x)
+  end
+  local x <close> = luma.concat(parts, 1)
+  for _, part in ipairs(parts) do part:close() end
+  local list = {}
+  for k, i in ipairs(of) do list[k] = task.index[i] end
+  local y <close> = task.index:encoder():encode(list)
+  local mean <close> = x:mean(1)
+  local centred <close> = x - mean
+  local square <close> = centred * centred
+  local variance <close> = square:mean(1)
+  local deviation <close> = variance:sqrt():clamp(1e-12)
+  local z <close> = centred / deviation
+  local classes = #task.index.classes
+  local theta = luma.core.learn.logistic_fit(z, y, { c = task.config.c, classes = classes })
+  -- Back to features as they are: w = theta / deviation, b = intercept - w . mean.
+  local dense = net:get "dense"
+  local weight, bias = dense.weight, dense.bias
+  for k = 1, theta:size(1) do
+    local t <close> = theta[k]:narrow(1, 1, d):to "f32"
+    local w <close> = t / deviation
+    local shift = (w * mean):sum():item()
+    local b = theta[k][d + 1] - shift
+    if classes == 2 then -- one weight vector: half to each side, the same softmax
+      local half <close> = w * 0.5
+      local minus <close> = -half
+      weight[{ {}, 1 }], weight[{ {}, 2 }] = minus, half
+      bias[1], bias[2] = -b / 2, b / 2
+    else
+      weight[{ {}, k }], bias[k] = w, b
+    end
+  end
+  local p = head.probabilities(net, features:plain(task.train))
+  local loss, hits = 0.0, 0
+  for k, i in ipairs(task.train) do
+    local id = task.index:encoder():encode(task.index[i].class)
+    loss = loss - math.log(math.max(p[k][id], 1e-12))
+    hits = hits + (head.argmax(p[k]) == id and 1 or 0)
+  end
+  return { { epoch = 1, loss = loss / #p, accuracy = hits / #p } }
+end
+
 --- Trains one fold; an interrupt is raised again after the checkpoint is written.
 -- @param task config, index, features, fold, train, val (lists of image numbers;
 --   val may be empty), meter (a progress line or nil), checkpoint (a path or nil),
@@ -139,6 +207,11 @@ function head.train(task)
   local config, features = task.config, task.features
   local stream = task.stream or 0
   local net = head.build(features.input, #task.index.classes, config, task.fold, stream)
+  if config.head == "logistic" then
+    local history = fit_logistic(task, net)
+    if task.meter then task.meter:add(config.epochs) end
+    return net, history
+  end
   local unit = config.normalise and unit_of(features, task.train, net) or 1
   if net:get "unit" then
     net:get("unit").factor:fill_(unit) -- behind the trained layers, where it stays
@@ -158,7 +231,7 @@ function head.train(task)
       return labelled(task.index, unit, features:plain_batches(task.val, config.batch))
     end or nil,
     -- Fresh views make an epoch dear; on kept ones it takes milliseconds.
-    checkpoint = task.checkpoint and { path = task.checkpoint, every = config.views == 0 and 1 or 50 } or nil,
+    checkpoint = task.checkpoint and { path = task.checkpoint, every = config.fresh and 1 or 50 } or nil,
     on_epoch = task.meter and function(row)
       task.meter:add(row.epoch - seen, ("loss %.4f, accuracy %.4f"):format(row.loss, row.accuracy))
       seen = row.epoch

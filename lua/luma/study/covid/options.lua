@@ -14,7 +14,14 @@ local settings = {}
 settings.presets = {
   quick = { views = 4, epochs = 100 },
   standard = { views = 20, epochs = 120 },
-  article = { views = 0, epochs = 500 },
+  article = { views = 0, epochs = 500, fresh = true },
+}
+
+--- How strongly training views are moved.
+settings.augmentations = {
+  none = { rotation = 0, width_shift = 0, height_shift = 0, horizontal_flip = false },
+  mild = { rotation = 5, width_shift = 0.05, height_shift = 0.05, horizontal_flip = false },
+  article = { rotation = 20, width_shift = 0.2, height_shift = 0.2, horizontal_flip = true },
 }
 
 --- What each input scaling does, in words.
@@ -63,7 +70,7 @@ local function choose_trained(a, c)
     if a.base_rate then fail("--base-rate goes with --unfreeze NAME or --train all") end
     return
   end
-  if c.views == 0 then fail("--unfreeze and --train all need kept activations: --preset quick or standard") end
+  if c.fresh then fail("--unfreeze and --train all need kept activations: --preset quick or standard") end
   -- Pretrained layers move slowly, random ones as Adam's default has it.
   c.base_rate = a.base_rate and tonumber(a.base_rate) or (c.weights == "none" and 1e-3 or 1e-5)
   if not (c.base_rate > 0 and c.base_rate < math.huge) then
@@ -85,7 +92,7 @@ local function choose_choices(a, c)
   if a.faithful and a.grid then
     fail("--grid chooses without the test part, which --faithful uses as validation: give one of them")
   end
-  if a.grid and c.views == 0 then fail("--grid needs kept features: --preset quick or standard") end
+  if a.grid and c.fresh then fail("--grid needs kept features: --preset quick or standard") end
   if a.inner and not a.grid then fail("--inner goes with --grid") end
   if a.sensitivity and a.faithful then
     fail("--sensitivity chooses a threshold on validation images, and --faithful has none apart from the test part")
@@ -134,6 +141,65 @@ local function choose_base(a, c)
   end
 end
 
+local function one_of(name, value, known)
+  for _, word in ipairs(known) do
+    if value == word then return value end
+  end
+  fail("--%s must be one of %s, got '%s'", name, table.concat(known, ", "), luma.text.printable(value, 40))
+end
+
+-- Head, features and training views belong together.  The defaults for VGG with
+-- published weights (block4_pool averaged over places, logistic regression, torch
+-- scaling, plain views) were chosen on the article's images by folds by patient,
+-- among three depths, three scalings and four penalties; the penalty is chosen anew
+-- by inner folds of every run.
+local function choose_head(a, c)
+  local vgg = c.base:match "^vgg" and c.weights ~= "none"
+  local free = not (a.faithful or c.fresh or c.unfreeze)
+  c.head = a.head and one_of("head", a.head, { "adam", "logistic" }) or (free and vgg and not a.epochs and not a.rate
+    and "logistic" or "adam")
+  if c.head == "logistic" then
+    if not free then
+      fail("--head logistic needs a frozen base and kept features: it does not go with --faithful, --unfreeze, "
+        .. "--train all or --preset article")
+    end
+    for _, name in ipairs { "epochs", "rate", "batch" } do
+      if a[name] then fail("--%s goes with --head adam: logistic regression has no steps", name) end
+    end
+    c.c = 0.1
+    if not c.grid then
+      c.grid, c.inner = luma.json.list { { c = 0.01 }, { c = 0.1 }, { c = 1 } }, 3
+    end
+    c.epochs = 1
+  end
+  local layer, pool
+  if a.features then
+    if not free then fail("--features does not go with --faithful, --unfreeze, --train all or --preset article") end
+    layer, pool = a.features:match "^([%w_]+):?(%a*)$"
+    if not layer then
+      fail("--features wants LAYER, LAYER:gap or LAYER:flat, got '%s'", luma.text.printable(a.features, 40))
+    end
+    pool = pool == "" and "gap" or one_of("features (after the colon)", pool, { "gap", "flat" })
+  elseif c.head == "logistic" and vgg then
+    layer, pool = "block4_pool", "gap"
+  end
+  if layer then c.features = { layer = layer, pool = pool } end
+  if vgg and layer and not a.scale then a.scale, c.scale_measured = "torch", true end
+  local strength = a.augment and one_of("augment", a.augment, { "none", "mild", "article" })
+    or (a.faithful or c.fresh) and "article" or c.head == "logistic" and "none" or "mild"
+  if a.faithful and strength ~= "article" then fail "--augment does not go with --faithful, which has the article's" end
+  c.augment = { compat = a.faithful and "keras-1.1.0" or "sane" }
+  for key, value in pairs(settings.augmentations[strength]) do c.augment[key] = value end
+  c.augmentation = strength
+  if strength == "none" then
+    if c.fresh then fail "--augment none makes every view the same: it does not go with --preset article" end
+    c.views = 0
+  end
+  -- A validation part is held back where something is chosen on it: the network's
+  -- layers are trained, or a threshold is asked for without inner folds.
+  if (c.unfreeze or c.fresh or c.sensitivity) and not a.faithful and not c.grid then c.val = 0.12 end
+end
+
 --- The settings for what the command line gave (a table of its options); raises
 -- one line on a mistake.
 function settings.resolve(a)
@@ -150,10 +216,8 @@ function settings.resolve(a)
     dropout = 0.5,
     schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
     faithful = a.faithful or false, size = 224,
-    test = 0.2, val = a.faithful and 0 or 0.12,
-    group = not a.faithful, allow_leak = a.allow_leak or nil,
-    augment = { compat = a.faithful and "keras-1.1.0" or "sane", rotation = 20, width_shift = 0.2,
-      height_shift = 0.2, horizontal_flip = true },
+    fresh = preset.fresh, test = 0.2, val = 0,
+    group = not a.faithful, allow_leak = a.allow_leak or nil, twins = not a.no_twins,
   }
   if type(a.classes) == "table" and #a.classes == 0 then a.classes = nil end
   c.data = a.data
@@ -175,6 +239,7 @@ function settings.resolve(a)
   choose_choices(a, c)
   choose_base(a, c)
   choose_trained(a, c)
+  choose_head(a, c)
   c.scale = a.scale -- nil: what the base was trained with
   if a.scale and not settings.scalings[a.scale] then
     fail("--scale must be unit, caffe, tf or torch, got '%s'", luma.text.printable(a.scale, 40))

@@ -34,7 +34,8 @@ function predictor.open(dir)
   if not tensors then error(message, 0) end
   local width = 1
   for _, size in ipairs(network.output_shape) do width = width * size end
-  local input = { width = width, shape = network.output_shape, back = network.back }
+  local input = { width = width, shape = network.output_shape, back = network.back,
+    pool = config.features and config.features.pool or nil }
   local net = head.build(input, #metrics.classes, config, 0)
   local ok, why = net:load_state(tensors)
   if not ok then error(("%s: %s"):format(files.join(dir, "head.safetensors"), why), 0) end

@@ -9,6 +9,7 @@ local uv = require "luv"
 local artefacts = require "luma.study.covid.artefacts"
 local audit = require "luma.study.covid.audit"
 local base = require "luma.study.covid.base"
+local counterfactual = require "luma.study.covid.counterfactual"
 local dataset = require "luma.study.covid.dataset"
 local evaluate = require "luma.study.covid.evaluate"
 local Features = require "luma.study.covid.features"
@@ -137,6 +138,10 @@ local function cautions(job)
     out[#out + 1] = "The base has random weights: nothing is transferred (the article reports 0.5 to 0.6 for that)."
   end
   out[#out + 1] = job.network.note
+  if job.config.data then
+    out[#out + 1] = "Tested on images of the same collection only; whether the result travels is not shown "
+      .. "(luma evaluate RUN DIR tests it on images from elsewhere)."
+  end
   if job.index:patients() == 0 then
     out[#out + 1] = "Patients are unknown: images of one person may stand in several parts, and the numbers flatter."
   end
@@ -205,6 +210,11 @@ local function announce(job, m)
   end
   line("accuracy", m.accuracy)
   line("AUC", m.auc)
+  for _, twin in ipairs(m.twins) do
+    say(("  twin: %-62s AUC %.3f (%.3f to %.3f)"):format(twin.title, twin.auc.value, twin.auc.lo, twin.auc.hi))
+  end
+  if m.headline then say(m.headline) end
+  if m.strongest_sentence then say(m.strongest_sentence) end
   for _, sentence in ipairs(m.traps) do say(sentence) end
   if m.audit.sentence then say(m.audit.sentence) end
   for _, sentence in ipairs(m.warnings) do say(sentence) end
@@ -311,6 +321,12 @@ local function leave(job, results)
   results.looks = looks.note(state, looks.digest(tested))
   local m = record(job, results)
   m.audit = audit.score(job, results.predictions)
+  local without = counterfactual.why_not(job.config) or not job.config.twins and "left out (--no-twins)" or nil
+  m.twins = without and json.list {} or counterfactual.score(job, results.predictions)
+  m.twins_note = without
+  m.headline = counterfactual.sentence(m.twins)
+  m.strongest = counterfactual.strongest(m.twins, m.audit.shortcuts)
+  m.strongest_sentence = counterfactual.beside(m.strongest, m.auc)
   m.sheets = sheets.write(state, job.index)
   local drawn, why = artefacts.write_plots(state, { history = results.history, predictions = results.predictions,
     numbers = results.numbers, classes = job.index.classes, faithful = job.config.faithful })

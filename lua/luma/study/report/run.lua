@@ -51,9 +51,14 @@ local function question(run)
     { ("%d"):format(m.n), "tested images", m.folds and ("in %d folds"):format(#m.folds) or "never trained on" },
     { ("%.0f s"):format(m.seconds.total), "computing time", ("%d threads"):format(m.threads) } }
   local notes, plain = {}, {}
+  for _, sentence in ipairs { m.headline or false, m.strongest_sentence or false } do
+    if sentence then
+      notes[#notes + 1], plain[#plain + 1] = html.note(sentence), sentence
+    end
+  end
   if m.generated then
-    notes[1] = html.note("The data of this run is generated: drawn phantoms, no patient's image.")
-    plain[1] = "The data of this run is generated: drawn phantoms, no patient's image."
+    notes[#notes + 1] = html.note("The data of this run is generated: drawn phantoms, no patient's image.")
+    plain[#plain + 1] = "The data of this run is generated: drawn phantoms, no patient's image."
   end
   for _, trap in ipairs(m.traps or {}) do
     notes[#notes + 1], plain[#plain + 1] = html.note(trap), trap
@@ -95,11 +100,17 @@ local function done(run)
     { "input scaling", m.scale .. (m.scale_words and ": " .. m.scale_words or "") },
     { "features", ("%d numbers an image; %d images passed the base, %s a second"):format(m.features.width,
       m.features.images, m.features.per_second and ("%.1f"):format(m.features.per_second) or "?") },
+    c.augmentation == "none" and { "augmentation", "none: every image as it is" } or
     { "augmentation", ("rotation up to %g degrees, shifts up to %g, flips; %s; convention %s"):format(
-      c.augment.rotation, c.augment.width_shift, c.views > 0 and text.plural(c.views, "kept view") .. " an image"
-      or "fresh views every epoch", c.augment.compat) },
+      c.augment.rotation, c.augment.width_shift, not c.fresh and text.plural(c.views, "kept view") .. " per image"
+      .. (m.faithful and "" or " beside the plain one") or "fresh views every epoch", c.augment.compat) },
+    c.head == "logistic" and { "head",
+      ("L2-regularised logistic regression on %d standardised numbers per image%s, C = %g")
+      :format(m.head_width, c.features and (" (%s%s)"):format(c.features.layer, c.features.pool == "gap"
+      and ", averaged over places" or "") or "", c.c) } or
     { "head", ("Flatten, Dropout %g, Dense %d, softmax: %d trained weights"):format(c.dropout, #run.classes,
       (m.head_width or m.features.width) * #run.classes + #run.classes) },
+    c.head == "logistic" and { "training", "L-BFGS to the minimum; C chosen by inner folds of each training part" } or
     { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(c.rate or m.rate or 0 / 0,
       c.schedule == "cosine" and " falling to 0 along a cosine" or "", c.batch, text.plural(c.epochs, "epoch"),
       c.normalise and "; features divided by their root mean square on the training part" or "") },
@@ -172,13 +183,17 @@ local function shortcuts(run)
   if not a or #a.shortcuts == 0 then return nil end
   local m, rows = run.metrics, {}
   rows[1] = { "this run's model", interval(m.auc), interval(m.accuracy), "the whole image" }
+  for _, twin in ipairs(m.twins or {}) do
+    rows[#rows + 1] = { "the same pipeline, " .. twin.title, interval(twin.auc), interval(twin.accuracy),
+      twin.name == "low_pass" and "all of it, without detail" or "no lung" }
+  end
   for _, s in ipairs(a.shortcuts) do
     rows[#rows + 1] = { s.title, interval(s.auc), interval(s.accuracy),
       s.sees or "" }
   end
   local words = "What something that cannot read a lung scores on the same test images, trained on the same training "
-    .. "images (the better of logistic regression and a random forest). What the model does not add to these, it may "
-    .. "owe to them."
+    .. "images: the run's own pipeline on images from which something was taken, and simple features (the better of "
+    .. "logistic regression and a random forest). What the model does not add to these, it may owe to them."
   local head = { { "what is looked at" }, { "AUC", numeric = true }, { "accuracy", numeric = true },
     { "what it sees" } }
   local plain = { { "what is looked at", "AUC", "accuracy", "what it sees" } }
