@@ -35,7 +35,7 @@ describe("the grid", function()
     fails({ grid = "epochs=1.5" }, "--grid: epochs must be a whole number from 1 up to 1e+06, got '1.5'")
     fails({ grid = "dropout=1" }, "--grid: dropout must be a number from 0 up to 0.99, got '1'")
     fails({ grid = "rate=nan" }, "--grid: rate must be a number above 0 up to 10, got 'nan'")
-    fails({ grid = "rate=1;rate=2" }, "--grid: rate stands twice")
+    fails({ grid = "rate=1;rate=2" }, "--grid: rate is given twice")
     fails({ grid = "rate=1", faithful = true },
       "--grid chooses without the test part, which --faithful uses as validation: give one of them")
     fails({ grid = "rate=1", preset = "article" }, "--grid needs kept features: --preset quick or standard")
