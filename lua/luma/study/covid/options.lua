@@ -27,7 +27,7 @@ settings.augmentations = {
 --- What each input scaling does, in words.
 settings.scalings = {
   unit = "RGB divided by 255 (the article's)", caffe = "BGR, ImageNet means subtracted, 0 to 255",
-  tf = "RGB from -1 to 1", torch = "RGB, ImageNet mean and deviation removed",
+  tf = "RGB from -1 to 1", torch = "RGB, ImageNet's mean subtracted, divided by its standard deviation",
 }
 
 local function fail(message, ...)

@@ -114,7 +114,7 @@ local function split_words(config)
     or "Patients are not kept apart (the article's way)."
   if config.folds > 0 then
     return ("%d folds; each image is tested once, by a head that never saw it. %s The head that is kept was trained "
-      .. "on all images; the counts above are its own, except that test counts the images tested over all folds.")
+      .. "on all images.")
       :format(config.folds, how)
   end
   return how .. (config.faithful and " The test part served as validation, as in the article."

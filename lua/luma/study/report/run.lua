@@ -48,8 +48,9 @@ local function question(run)
   local tiles = html.tiles {
     { short(m.accuracy), "accuracy", range(m.accuracy) },
     { short(m.auc), "area under the ROC curve", range(m.auc) },
-    { ("%d"):format(m.n), "tested images", m.folds and ("in %d folds"):format(#m.folds) or "never trained on" },
-    { ("%.0f s"):format(m.seconds.total), "computing time", ("%d threads"):format(m.threads) } }
+    m.strongest and { short(m.strongest.auc), "AUC of the strongest baseline", m.strongest.title } or
+    { ("%.0f s"):format(m.seconds.total), "computing time", ("%d threads"):format(m.threads) },
+    { ("%d"):format(m.n), "tested images", m.folds and ("in %d folds"):format(#m.folds) or "never trained on" } }
   local notes, plain = {}, {}
   for _, sentence in ipairs { m.headline or false, m.strongest_sentence or false } do
     if sentence then
@@ -74,6 +75,13 @@ local function data(run)
     rows[#rows + 1] = { class.class, class.images, class.patients or "unknown" }
   end
   local split = { { "train", m.split.train }, { "validation", m.split.val }, { "test", m.split.test } }
+  if m.folds then -- parts that add up: each fold's own, as ranges
+    for r, part in ipairs { "train", "val", "test" } do
+      local lo, hi = math.huge, 0
+      for _, f in ipairs(m.folds) do lo, hi = math.min(lo, f.split[part]), math.max(hi, f.split[part]) end
+      split[r] = { split[r][1] .. ", per fold", lo == hi and lo or ("%d to %d"):format(lo, hi) }
+    end
+  end
   local shared = ("patients in more than one part: %d"):format(m.split.shared_patients)
   return { title = "Data", id = "data",
     html = html.p(m.data.words) .. html.table({ { "class" }, { "images", numeric = true }, { "patients",
@@ -118,6 +126,7 @@ local function done(run)
       .. "mistakes mended" },
     { "seed, threads", ("%d, %d"):format(m.seed, m.threads) },
     { "settings and inputs", "SHA-256 " .. m.digest },
+    { "computing time", ("%.0f s"):format(m.seconds.total) },
     { "made by", m.version },
   }
   local words = ""
