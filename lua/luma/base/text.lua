@@ -74,6 +74,14 @@ function text.printable(s, limit)
   return s:sub(1, head - 1) .. "..." .. s:sub(tail)
 end
 
+--- A figure with its interval, "0.820 (0.670 to 0.910)": {value, lo, hi}; the value
+-- alone where there is no interval, n/a where it is not defined.
+function text.interval(v)
+  if not v or not v.value or v.value ~= v.value then return "n/a" end
+  if not v.lo or v.lo ~= v.lo then return ("%.3f"):format(v.value) end
+  return ("%.3f (%.3f to %.3f)"):format(v.value, v.lo, v.hi)
+end
+
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
 --- Escapes text for HTML bodies and attribute values.

@@ -9,12 +9,7 @@ local html = report.html
 
 local run_report = {}
 
--- "0.82 (0.67 to 0.91)"
-local function interval(v)
-  if not v or not v.value then return "n/a" end
-  return ("%.3f (%.3f to %.3f)"):format(v.value, v.lo, v.hi)
-end
-run_report.interval = interval
+local interval = text.interval
 
 local function short(v)
   return v and v.value and ("%.3f"):format(v.value) or "n/a"

@@ -12,16 +12,7 @@ local science = {}
 --- Fewer validation images than this choose no threshold worth much.
 science.enough = 30
 
-local function known(v)
-  return type(v) == "number" and v == v
-end
-
---- "0.820 (0.670 to 0.910)"; n/a for what is not defined.
-local function interval(v)
-  if not v or not known(v.value) then return "n/a" end
-  if not known(v.lo) then return ("%.3f"):format(v.value) end
-  return ("%.3f (%.3f to %.3f)"):format(v.value, v.lo, v.hi)
-end
+local interval = luma.text.interval
 
 --- The figures beyond accuracy, with intervals.
 -- @return html, rows of text; nil for a run without them
