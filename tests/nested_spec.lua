@@ -177,8 +177,8 @@ describe("a nested run on phantoms #slow", function()
     assert.error_matches(function() run.start({ data = dir, out = out }, function() end) end,
       "name the findings to tell apart, e.g. --classes COVID-19,SARS", nil, true)
     assert.error_matches(function()
-      run.start({ data = "tests", classes = "A,B", out = files.join(top, "other") }, function() end)
-    end, "--classes goes with the covid-chestxray collection", nil, true)
+      run.start({ data = dir, classes = "A,B", out = files.join(top, "other") }, function() end)
+    end, "no frontal radiograph has the finding 'A'", nil, true)
     local m = covid({ data = dir, classes = "COVID-19,SARS,Streptococcus", folds = "2", epochs = "3" },
       files.join(top, "run2"))
     assert.same({ "COVID-19", "SARS", "Streptococcus" }, { table.unpack(m.classes) })

@@ -23,6 +23,9 @@ return {
     p:option("--normals", "The first N normal images, or all (article layout; the article took 99)."):argname("N")
       :convert(normals)
     p:option("--images", "Folder of the files that a CSV names (default: beside it)."):argname("DIR")
+    p:option("--label", "Column of a table that has the classes."):argname("COLUMN")
+    p:option("--label-map", "Text file with lines VALUE = CLASS for the labels of a table; (blank) for an empty "
+      .. "cell, the class - leaves rows out."):argname("FILE")
     p:option("--folds", "Folds of the shortcuts; patients and copies stay together."):argname("K"):default("5")
       :convert(whole("folds", 2, 100))
     p:option("--sample", "Of more images than this, so many are asked about shortcuts; copies, bars, leaks and files "
@@ -39,7 +42,7 @@ return {
       if not ok then error(message, 0) end
     end
     local index, message = luma.audit.open(args.data, { metadata = args.metadata, normals = args.normals,
-      images = args.images })
+      images = args.images, label = args.label, label_map = args.label_map })
     if not index then error(message, 0) end
     local result, why = luma.audit.run(index, { folds = args.folds, seed = args.seed, sample = args.sample })
     if not result then error(why, 0) end

@@ -4,13 +4,17 @@ return {
   name = "covid",
   summary = "the article's job: from radiographs to a report (generated data by default)",
   parser = function(p)
-    p:option("--data", "Folder with covid_dataset.csv, covid_adjusted/, normal_xray_dataset.csv, normal_dataset/; or "
-      .. "with one folder a class. Without it: generated phantoms."):argname("DIR")
+    p:option("--data", "The images: the article's folder, one folder per class, a published collection, or a table "
+      .. "(luma look DIR says what luma takes it for). Without it: generated phantoms."):argname("DIR|CSV")
     p:option("--metadata", "CSV that knows the patients of the images (DIR/metadata.csv when it is there).")
       :argname("FILE")
-    p:option("--classes", "Findings to tell apart in a folder of the covid-chestxray collection (metadata.csv, images/)"
-      .. "; frontal PA radiographs, prepared first. A finding with a comma in it: give the option once per finding.")
+    p:option("--classes", "Classes to tell apart, others are left out; the covid-chestxray collection (frontal PA "
+      .. "radiographs, prepared first) needs it. A finding with a comma in it: give the option once per finding.")
       :argname("A,B,..."):count("*")
+    p:option("--images", "Folder of the files that a table names (default: beside it)."):argname("DIR")
+    p:option("--label", "Column of a table that has the classes."):argname("COLUMN")
+    p:option("--label-map", "Text file with lines VALUE = CLASS for the labels of a table; (blank) for an empty "
+      .. "cell, the class - leaves rows out."):argname("FILE")
     p:option("--normals", "The first N normal images, or all; the article took 99."):argname("N")
     p:option("--weights", "Weights of the base: Keras .h5 or .safetensors; none for random filters."):argname("FILE")
     p:option("--base", "The frozen network: tiny (embedded), vgg19, vgg16 or resnet50. With --weights FILE: vgg19.")

@@ -9,10 +9,10 @@ local text = require "luma.base.text"
 local official = require "luma.models.official"
 
 -- Data sets that no program may simply download: where they are.
-local by_hand = {
-  { "covid-chestxray", "git clone https://github.com/ieee8023/covid-chestxray-dataset" },
-  { "rsna", "kaggle.com, RSNA Pneumonia Detection Challenge (terms to accept); academictorrents.com 95588a73..." },
-}
+local by_hand = {}
+for _, one in ipairs(require("luma.data.collections").list) do
+  if one.raw then by_hand[#by_hand + 1] = { one.name, one.where } end
+end
 
 -- The downloaders luma can use, the better first.
 local tools = {

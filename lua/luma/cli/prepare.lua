@@ -1,6 +1,7 @@
 --- luma prepare: raw radiographs in, prepared ones out.
 
 local luma = require "luma"
+local collections = require "luma.data.collections"
 local uv = require "luv"
 local text = require "luma.base.text"
 local progress = require "luma.base.progress"
@@ -86,13 +87,18 @@ return {
   name = "prepare",
   summary = "remove black bars, cut square, resize: raw radiographs to prepared ones",
   parser = function(p)
-    p:option("--source", "Layout of --in: covid-chestxray (metadata.csv, images/), rsna "
-      .. "(stage_2_detailed_class_info.csv, stage_2_train_images_jpg/), article (its own two tables), folder "
-      .. "(one folder a class).")
-      :choices({ "covid-chestxray", "rsna", "article", "folder" }):count(1)
-    p:option("--in", "Folder with the raw images."):argname("DIR"):target("dir"):count(1)
+    local layouts = {}
+    for i, one in ipairs(collections.list) do layouts[i] = ("%s (%s)"):format(one.name, one.layout) end
+    p:option("--source", "What --in is: " .. table.concat(layouts, ", ") .. ". Without it: what luma takes it for "
+      .. "(luma look DIR says).")
+      :choices(collections.names())
+    p:option("--in", "Folder with the raw images, or a table that names them."):argname("DIR"):target("dir"):count(1)
     p:option("--out", "Folder for the prepared images, made when missing. A second call goes on where the first "
       .. "one stopped."):argname("DIR"):count(1)
+    p:option("--images", "Folder of the files that a table names (default: beside it)."):argname("DIR")
+    p:option("--label", "Column of a table that has the classes."):argname("COLUMN")
+    p:option("--label-map", "Text file with lines VALUE = CLASS for the labels of a table; (blank) for an empty "
+      .. "cell, the class - leaves rows out."):argname("FILE")
     p:flag("--faithful", "Every published bug on; gives the article's files.")
     p:flag("--squash", "Resize to SIZE x SIZE first, as the published images were.")
     p:option("--fit", "How an image becomes square once its bars are gone: crop cuts the longer side (the article), "
@@ -111,10 +117,6 @@ return {
   run = function(args)
     if args.threads then luma.threads(args.threads) end
     if args.faithful and args.fit ~= "crop" then error("--fit does not go with --faithful: the article crops", 0) end
-    if args.selection and (args.source == "folder" or args.source == "article") then
-      error(("--selection is the article's choice among the rows of a table; --source %s has none"):format(
-        args.source), 0)
-    end
     local where = conditions(args.where)
     if args.selection then
       if next(where) then error("--selection and --where exclude each other", 0) end
@@ -126,8 +128,10 @@ return {
       error(("--out %s lies inside --in: its results would be read as images next time; choose another"):format(
         files.show(args.out)), 0)
     end
-    local rows, index, selected = luma.prepare.rows(args.source, args.dir, where, args.limit)
+    local rows, index, selected = luma.prepare.rows(args.source, args.dir, where, args.limit,
+      { images = args.images, label = args.label, label_map = args.label_map })
     if not rows then error(index, 0) end
+    args.source = index.collection.name
     announce(args, rows, index, selected)
     local ok, result = pcall(luma.prepare.run, rows, args.out, {
       name = args.source, faithful = args.faithful, squash = args.squash, size = args.size, quality = args.quality,

@@ -25,22 +25,30 @@ local function kermany_patient(name)
   return name:match "^(person%d+)_" or name:match "^(.*IM%-%d+)%-%d+" or name:match "^(%u+%-%d+)%-%d+%."
 end
 
+local folder = {}
+
+--- Whether a file's name ends as an image's that luma reads.
+function folder.is_image_name(name)
+  local ending = name:match "%.([^.]*)$"
+  return ending ~= nil and ENDINGS[ending:lower()] == true
+end
+
 local function is_mask_folder(name)
   return name:lower():match "^%a*[%s_-]?masks?$" ~= nil
 end
 
 -- The mask of an image in .../images/NAME: .../masks/NAME or .../lung masks/NAME.
-local function mask_of(folder, masks, name)
+local function mask_of(above, masks, name)
   for _, mask in ipairs(masks) do
-    local path = files.join(folder, mask, name)
+    local path = files.join(above, mask, name)
     if files.is_file(path) then return path end
   end
 end
 
 -- Adds the images at and below dir/class to rows; counts what is no image.
 local function add_class(rows, dir, class, part, patient_of, ignored)
-  local function add(folder, prefix, depth, parent, masks)
-    local names, kinds, code = files.list(folder)
+  local function add(at, prefix, depth, parent, masks)
+    local names, kinds, code = files.list(at)
     if not names then return nil, kinds, code end
     local own, images, below = {}, nil, {}
     for _, name in ipairs(names) do
@@ -52,8 +60,8 @@ local function add_class(rows, dir, class, part, patient_of, ignored)
     end
     for _, name in ipairs(names) do
       local ending = name:match "%.([^.]*)$"
-      if kinds[name] == "file" and ending and ENDINGS[ending:lower()] then
-        local row = { path = files.join(folder, name), name = prefix .. name, original = name, class = class,
+      if kinds[name] == "file" and folder.is_image_name(name) then
+        local row = { path = files.join(at, name), name = prefix .. name, original = name, class = class,
           part = part, patient = patient_of and patient_of(name) or nil, source = part or "folder",
           registry = "folder" }
         row.mask = parent and mask_of(parent, masks, name)
@@ -65,15 +73,15 @@ local function add_class(rows, dir, class, part, patient_of, ignored)
         ignored.other = ignored.other + 1
       end
     end
-    if images and #own > 0 then return add(files.join(folder, images), prefix, depth + 1, folder, own) end
+    if images and #own > 0 then return add(files.join(at, images), prefix, depth + 1, at, own) end
     if images then below[#below + 1] = images end
     for _, name in ipairs(below) do
       if depth >= MOST_DEPTH then
-        return nil, ("%s: folders deeper than %d"):format(files.show(folder), MOST_DEPTH), "limit"
+        return nil, ("%s: folders deeper than %d"):format(files.show(at), MOST_DEPTH), "limit"
       end
       -- images/ adds nothing to a name; other folders keep names apart
       local inner = name == images and prefix or prefix .. name .. "_"
-      local ok, why, what = add(files.join(folder, name), inner, depth + 1)
+      local ok, why, what = add(files.join(at, name), inner, depth + 1)
       if not ok then return nil, why, what end
     end
     return true
@@ -117,6 +125,9 @@ local function unwrap(dir, top)
   return dir, top
 end
 
+--- The names of the folders in dir that may be classes or parts.
+function folder.classes(dir) return folders(dir) or {} end
+
 --- Class folders: DIR/<class>/*.png|jpg|jpeg, or DIR/<part>/<class>/* with parts
 -- train, val and test (row.part tells which).
 -- @param dir the folder
@@ -124,7 +135,7 @@ end
 --   patient id, a function from name to id, or false; by default the names of
 --   the Kaggle set when the layout is its; classes: only these folders
 -- @return index | nil, message, code
-return function(dir, opts)
+function folder.read(dir, opts)
   local o = options.check("data.folder", opts, { patient = options.optional, classes = options.optional })
   local top, message, code = folders(dir)
   if not top then return nil, message, code end
@@ -181,3 +192,5 @@ return function(dir, opts)
   if parted then notes[#notes + 1] = "layout: part folders with class folders; row.part keeps the part" end
   return indexes.new(rows, { name = files.basename(dir), notes = notes })
 end
+
+return setmetatable(folder, { __call = function(_, dir, opts) return folder.read(dir, opts) end })

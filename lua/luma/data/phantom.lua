@@ -162,7 +162,7 @@ function phantom.phantom(opts)
     if not ok then return nil, message, code end
   end
 
-  local index, message, code = require("luma.data.sources").covid_chestxray(o.dir,
+  local index, message, code = require("luma.data.collections.covid_chestxray").read(o.dir,
     { finding = "any", view = "any", modality = "any" })
   if not index then return nil, message, code end
   for _, row in ipairs(index) do row.source, row.registry = "phantom", "phantom" end

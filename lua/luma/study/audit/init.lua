@@ -18,6 +18,7 @@
 
 local luma = require "luma"
 local bars = require "luma.study.audit.bars"
+local collections = require "luma.data.collections"
 local duplicates = require "luma.study.audit.duplicates"
 local features = require "luma.study.audit.features"
 local indexes = require "luma.data.index"
@@ -26,11 +27,17 @@ local page = require "luma.study.audit.page"
 local pipeline = require "luma.study.audit.pipeline"
 local reader = require "luma.study.audit.reader"
 local shortcuts = require "luma.study.audit.shortcuts"
-local source = require "luma.study.audit.source"
 local words = require "luma.study.audit.words"
 
+--- Opens a path as an index, named after it; options as luma.data.collections.open's.
+local function open(path, opts)
+  local given = { scope = "audit" }
+  for key, value in pairs(opts or {}) do given[key] = value end
+  return collections.open(path, given)
+end
+
 local audit = { features = features, shortcuts = shortcuts, bars = bars, duplicates = duplicates, pipeline = pipeline,
-  reader = reader, open = source.open, layout = source.layout, text = words.text, save = page.save,
+  reader = reader, open = open, text = words.text, save = page.save,
   sections = page.sections, contract = page.contract }
 
 local function patients(index)

@@ -222,16 +222,18 @@ function settings.resolve(a)
   if type(a.classes) == "table" and #a.classes == 0 then a.classes = nil end
   c.data = a.data
   if a.data then
-    if not files.is_dir(a.data) then
-      fail("--data: %s: %s", files.show(a.data), files.exists(a.data) and "is not a folder" or "no such folder")
-    end
+    if not files.exists(a.data) then fail("--data: %s: no such folder", files.show(a.data)) end
+    local known, why = luma.data.collections.recognise(a.data)
+    if not known then fail("--data: %s", why) end
     c.normals_given = a.normals and true or nil
     c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
     c.metadata = a.metadata and existing_file("metadata", a.metadata)
+    c.images, c.label = a.images, a.label
+    c.label_map = a.label_map and existing_file("label-map", a.label_map)
     c.classes = a.classes and list_of("classes", a.classes)
   else
-    for _, name in ipairs { "normals", "metadata", "classes" } do
-      if a[name] then fail("--%s goes with --data DIR", name) end
+    for _, name in ipairs { "normals", "metadata", "classes", "images", "label", "label_map" } do
+      if a[name] then fail("--%s goes with --data DIR", (name:gsub("_", "-"))) end
     end
     c.phantoms = a.phantoms and whole("phantoms", a.phantoms, 8, 100000) or 160
   end

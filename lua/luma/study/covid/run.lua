@@ -164,7 +164,7 @@ local function record(job, results)
       per_second = job.features.computed > 0 and job.features.computed / job.features.seconds or nil },
     base = config.base, weights = job.network.weights, weights_md5 = job.network.md5, scale = job.network.scale,
     scale_words = base.scalings[job.network.scale], faithful = config.faithful, generated = config.data == nil,
-    preparation = preparation.of(config, job.index, config.data == nil or config.classes ~= nil),
+    preparation = preparation.of(config, job.index, job.index[1].raw ~= nil),
     head_width = head.width(job.features.input), rate = head.rate(config, head.width(job.features.input)),
     digest = job.digest, data = data_record(job), cautions = cautions(job),
     version = ("%s, %s, %s"):format(luma._VERSION, luma.cpu_info().isa, luma.cpu_info().blas_config),

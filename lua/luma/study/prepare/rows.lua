@@ -1,51 +1,13 @@
 --- luma.prepare.rows: what prepare.run is to do, from a collection on disk.
 --
--- Results lie where the article's own folder has them, so that the prepared
--- folder can be given to `luma covid --data`: covid-chestxray goes to
--- covid_adjusted/ and covid_dataset.csv, rsna to normal_dataset/ and
--- normal_xray_dataset.csv, class folders to themselves and dataset.csv.  A name
--- is the original's with ".jpg" appended (D5), whatever it ended in.
+-- Results lie where the collection's place(row) says: covid-chestxray and rsna as in
+-- the article's own folder, so that the prepared folder can be given to
+-- `luma covid --data`; class folders in themselves, with dataset.csv.  A name is the
+-- original's with ".jpg" appended (D5), whatever it ended in.
 
-local data = require "luma.data"
+local collections = require "luma.data.collections"
 local files = require "luma.base.files"
 local indexes = require "luma.data.index"
-
-local COVID = { folder = "covid_adjusted", table = "covid_dataset" }
-local NORMAL = { folder = "normal_dataset", table = "normal_xray_dataset" }
-
-local readers = {}
-
-readers["covid-chestxray"] = function(dir)
-  local index, message, code = data.covid_chestxray(dir, { finding = "any", modality = "any", view = "any" })
-  return index, message, code, function(row) return COVID, row.name .. ".jpg" end
-end
-
-readers.rsna = function(dir)
-  local index, message, code = data.rsna(dir, { class = "any" })
-  return index, message, code, function(row) return NORMAL, row.name:gsub("%.jpg$", "") .. ".jpg" end
-end
-
-readers.article = function(dir)
-  local index, message, code = data.article(dir, { normals = "all" })
-  return index, message, code, function(row)
-    local covid = row.path:find("/covid_adjusted/", 1, true)
-    return covid and COVID or NORMAL, row.name:gsub("%.jpg$", "") .. ".jpg"
-  end
-end
-
-readers.folder = function(dir)
-  local index, message, code = data.folder(dir)
-  return index, message, code, function(row)
-    local folder = row.part and files.join(row.part, row.class) or row.class
-    return { folder = folder, table = "dataset", listed = true }, row.name .. ".jpg"
-  end
-end
-
--- The article's own selection (D2, D3).
-local selections = {
-  ["covid-chestxray"] = { finding = "COVID-19", modality = "X-ray", view = "PA" },
-  rsna = { class = "Normal" },
-}
 
 local function matches(row, conditions)
   for column, want in pairs(conditions) do
@@ -101,28 +63,33 @@ local function held(rows, conditions)
   return table.concat(out)
 end
 
---- The rows of a source ("covid-chestxray", "rsna", "article" or "folder") below
+--- The rows of a source (the name of a collection; nil for the one recognised) below
 -- dir, images that are absent included (run counts and lists them), in the order
 -- of the table that names them.
 -- @param where {column = value or list of values}, matched exactly; "article"
 --   for the article's own selection
 -- @param limit only the first so many of them
+-- @param opts options that the collection takes: metadata, images, label, ...
 -- @return rows, index (for its report), what was selected in words |
 --   nil, message, code
-return function(source, dir, where, limit)
-  local reader = readers[source]
-  if not reader then
-    return nil, ("source must be one of article, covid-chestxray, folder, rsna, got '%s'"):format(tostring(source)),
-      "argument"
-  end
-  local index, message, code, place = reader(dir)
+return function(source, dir, where, limit, opts)
+  local given = { scope = "all", source = source }
+  for key, value in pairs(opts or {}) do given[key] = value end
+  local index, message, code = collections.open(dir, given)
   if not index then return nil, message, code end
-  if where == "article" then where = selections[source] or {} end
+  local one = index.collection
+  if where == "article" then
+    if not one.selection then
+      return nil, ("--selection is the article's choice among the rows of a table; %s has none"):format(one.what),
+        "argument"
+    end
+    where = one.selection
+  end
   local all = {}
   for _, row in ipairs(index) do all[#all + 1] = row end
   for _, row in ipairs(index.missing) do all[#all + 1] = row end
   for i, row in ipairs(all) do row.at = i end
-  if source ~= "article" and source ~= "folder" then -- one table: its lines are the order
+  if one.ordered then -- one table: its lines are the order
     table.sort(all, function(a, b)
       if a.line ~= b.line then return a.line < b.line end
       return a.at < b.at
@@ -135,10 +102,10 @@ return function(source, dir, where, limit)
   for _, row in ipairs(all) do
     if #rows >= (limit or math.huge) then break end
     if matches(row, where or {}) then
-      local target, name = place(row)
+      local target, name = one.place(row)
       local to = files.join(target.folder, name)
       rows[#rows + 1] = { path = row.path, name = row.name, class = row.class, line = row.line, to = to,
-        table = target.table, listed = target.listed and to or name }
+        table = target.table, listed = target.listed and to or name, source = row }
     end
   end
   if #rows == 0 then
