@@ -40,7 +40,7 @@ describe("image codecs", function()
     assert.equal("io", code)
     x, message, code = image.decode "GIF89a..."
     assert.is_nil(x)
-    assert.equal("neither PNG nor JPEG", message)
+    assert.equal("neither PNG nor JPEG, but a GIF image: convert it to PNG", message)
     assert.equal("unsupported", code)
   end)
 

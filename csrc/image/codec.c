@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/jpeg.h"
+#include "image/kind.h"
 #include "image/png.h"
 
 bool lm_image_check_size(int64_t height, int64_t width, const lm_decode_options *o, lm_err *e) {
@@ -65,6 +66,12 @@ static bool apply_orientation(lm_image *m, lm_err *e) {
   return true;
 }
 
+static bool refuse(const uint8_t *bytes, int64_t n, lm_err *e) {
+  const char *kind = lm_image_kind(bytes, n);
+  if (!kind) return lm_fail(e, LM_E_UNSUPPORTED, "neither PNG nor JPEG");
+  return lm_fail(e, LM_E_UNSUPPORTED, "neither PNG nor JPEG, but %s", kind);
+}
+
 static bool read_any(const uint8_t *bytes, int64_t n, const lm_decode_options *o, bool header_only,
                      lm_image *out, lm_err *e) {
   static const uint8_t png_mark[] = {0x89, 'P', 'N', 'G'}, jpeg_mark[] = {0xff, 0xd8, 0xff};
@@ -77,7 +84,7 @@ static bool read_any(const uint8_t *bytes, int64_t n, const lm_decode_options *o
   else if (n == 0)
     ok = lm_fail(e, LM_E_DAMAGED, "the file is empty");
   else
-    ok = lm_fail(e, LM_E_UNSUPPORTED, "neither PNG nor JPEG");
+    ok = refuse(bytes, n, e);
   if (ok && !header_only) {
     if (o->mode == LM_MODE_GRAY && out->channels == 3) to_gray(out);
     if (o->orient) ok = apply_orientation(out, e);
