@@ -218,7 +218,7 @@ describe("luma covid #slow", function()
     assert(files.write_atomic(at("changed", "config.json"), (config:gsub('"epochs": 6', '"epochs": 9'))))
     assert.error_matches(function() run.resume(at "changed", quiet) end, "changed since this run began")
     for bad, words in pairs { ["{"] = "not JSON", ["[]"] = "not the settings of a run", ["{}"] = "must be a",
-      [config:gsub('"data": "[^"]*"', '"data": "/nowhere"')] = "/nowhere: no such folder" } do
+      [config:gsub('"data": "[^"]*"', '"data": "/nowhere"')] = "/nowhere: no such file or folder" } do
       assert(files.write_atomic(at("changed", "config.json"), bad))
       assert.error_matches(function() run.resume(at "changed", quiet) end, words, 1, true)
     end

@@ -1,7 +1,7 @@
 --- The commands, in the order of the help.  A command is a module
 -- luma.cli.NAME; `bench` is a tool of the checkout and is not installed.
 
-local names = { "covid", "prepare", "phantom", "audit", "resume", "predict", "evaluate", "explain", "report",
+local names = { "covid", "look", "prepare", "phantom", "audit", "resume", "predict", "evaluate", "explain", "report",
   "compare", "model", "fetch", "bench", "manual", "info" }
 
 local commands = {}

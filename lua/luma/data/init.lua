@@ -6,7 +6,7 @@
 -- Modules, and functions lifted out of them.
 local modules = {
   csv = "luma.base.csv", split = "luma.data.split", collections = "luma.data.collections", folder = "luma.data.folder",
-  labelled = "luma.data.labelled", stages = "luma.data.stages",
+  labelled = "luma.data.labelled", stages = "luma.data.stages", look = "luma.data.look",
   batches = "luma.data.batches", augment = "luma.data.augment", gallery = "luma.data.gallery",
 }
 local lifted = {
