@@ -9,7 +9,8 @@ describe("look", function()
       for _, kind in ipairs { "images", "masks" } do
         assert(luma.files.mkdir_p(("%s/set/%s/%s"):format(dir, class, kind)))
         for i = 1, 3 do
-          assert(luma.image.save(("%s/set/%s/%s/%d.png"):format(dir, class, kind, i), luma.full({ 20, 30, 1 }, 90, "u8")))
+          local path = ("%s/set/%s/%s/%d.png"):format(dir, class, kind, i)
+          assert(luma.image.save(path, luma.full({ 20, 30, 1 }, 90, "u8")))
         end
       end
     end

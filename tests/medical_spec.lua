@@ -123,6 +123,12 @@ for o in (1, 3, 6, 8):
     for _, o in ipairs { 1, 3, 6, 8 } do
       local turned = assert(luma.image.load(dir .. "/want" .. o .. ".png"))
       local h, w = turned:shape()
+      local made = luma.core.prepare.batch({ { dir .. "/o" .. o .. ".jpg", dir .. "/a.jpg" },
+        { dir .. "/want" .. o .. ".png", dir .. "/b.jpg" } }, { size = 64 })
+      assert.same({ "written", "written" }, { made[1].status, made[2].status })
+      local a = assert(luma.image.load(dir .. "/a.jpg")):to "f32"
+      local b = assert(luma.image.load(dir .. "/b.jpg")):to "f32"
+      assert.is_true((a - b):abs():max():item() <= 6, "prepared, EXIF " .. o)
       local index = luma.data.Index({ { path = dir .. "/o" .. o .. ".jpg", name = "o", class = "a" } })
       for x in index:batches { size = 1, height = h, width = w, channels = 1, scale = "unit" } do
         assert.is_true((x:reshape(h, w) * 255 - turned:reshape(h, w):to "f32"):abs():max():item() <= 3, "EXIF " .. o)
@@ -141,6 +147,7 @@ for o in (1, 3, 6, 8):
     end
     local padded = luma.image.load(dir .. "/pad.jpg"):reshape(64, 64):to "f32"
     assert.truthy(padded[{ { 1, 10 } }]:std():item() < 2, "the filled rows have one colour")
+    assert.truthy(padded[{ { 52, 64 } }]:std():item() < 2, "on both sides alike")
     assert.truthy(padded[{ { 24, 40 } }]:std():item() > 5)
   end)
 

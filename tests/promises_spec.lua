@@ -11,6 +11,27 @@ describe("promises:", function()
     assert.equal("n/a", text.interval(nil))
   end)
 
+  it("equal operands of maximum share the gradient", function()
+    for _, op in ipairs { "maximum", "minimum" } do
+      local a, b = luma.tensor { 1, 2 }:requires_grad(), luma.tensor { 1, 3 }:requires_grad()
+      local tape <close> = luma.tape()
+      tape:backward(luma[op](a, b):sum())
+      assert.equal(0.5, a:grad()[1])
+      assert.equal(0.5, b:grad()[1])
+      assert.equal(1, a:grad()[2] + b:grad()[2])
+    end
+  end)
+
+  it("shapes that differ in one size are different", function()
+    assert.is_false(luma.ones(2, 3):equal(luma.ones(2, 4)))
+    assert.is_false(luma.ones(2, 4):equal(luma.ones(2, 3)))
+  end)
+
+  it("a path that is no UTF-8 is shown escaped", function()
+    assert.equal("caf\\xe9.png", luma.files.show "caf\xe9.png")
+    assert.equal("caf\xc3\xa9.png", luma.files.show "caf\xc3\xa9.png")
+  end)
+
   it("a probability on a bin's edge lies in the lower bin", function()
     local rows = luma.metrics.reliability({ 1, 1, 2 }, { { 0.7, 0.3 }, { 0.75, 0.25 }, { 0.6, 0.4 } }, { bins = 10 })
     assert.equal(1, rows[7].count)

@@ -25,6 +25,51 @@ describe("the prompt", function()
     assert.same({ "0.5", "1.0" }, lines)
   end)
 
+  it("keeps locals, so that pasted blocks work line by line", function()
+    for _, line in ipairs { "local a, b = 1, 2", "local function double(v) return 2 * v end", "local c <const> = 5",
+      "local d", "local t = { a == 1 }", "double(a + b + c)" } do
+      assert.is_true(repl.run_source(line, env, out), line)
+    end
+    assert.same({ "16" }, lines)
+    assert.same({ true }, env.t)
+    assert.is_true(repl.run_source("local x = 3; x = x + 1", env, out))
+    assert.equal(4, env.x)
+  end)
+
+  it("runs the README's Lua blocks pasted as they stand", function()
+    local text = assert(luma.files.read "README.md")
+    local blocks = 0
+    for block in text:gmatch "```lua run\n(.-)```" do
+      blocks = blocks + 1
+      env = repl.environment()
+      rawset(env, "print", function() end)
+      local source
+      for line in block:gmatch "[^\n]+" do
+        source = source and source .. "\n" .. line or line
+        local whole, why = load(source, "=block")
+        if whole or not why:find "<eof>$" then
+          assert.is_true(repl.run_source(source, env, out), source .. "\n" .. tostring(lines[#lines]))
+          source = nil
+        end
+      end
+      if rawget(env, "tape") then env.tape:close() end
+    end
+    assert.equal(3, blocks)
+    os.remove "film.png"
+  end)
+
+  it("silences with a semicolon, lists variables, times calls", function()
+    repl.run_source("1 + 1;", env, out)
+    assert.same({}, lines)
+    assert.equal(2, env._)
+    repl.run_source("x = luma.zeros(2, 3)", env, out)
+    repl.run_source("who()", env, out)
+    assert.matches("x%s+tensor f32 %[2x3%], 24 bytes", lines[1])
+    rawset(env, "print", out)
+    assert.is_true(repl.run_source("time(string.rep, 'a', 3)", env, out))
+    assert.equal('"aaa"', lines[#lines])
+  end)
+
   it("says what went wrong in one line", function()
     assert.is_false(repl.run_source("luma.zeros(-1)", env, out))
     assert.is_false(repl.run_source("print)", env, out))

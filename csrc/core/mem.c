@@ -16,7 +16,8 @@ enum {
   HEADER = 64,
   GUARD = 64,
   CACHE_MIN = 1 << 20, /* smaller blocks: malloc reuses them well by itself */
-  CACHE_SLOTS = 64,
+  CACHE_SLOTS =
+      1024, /* a training step of ResNet50 frees some 700 blocks; has_room bounds the bytes */
   HUGE_PAGE = 2 << 20
 };
 
@@ -93,8 +94,10 @@ static block_header *cache_take(int64_t block) {
   int best = -1;
   for (int i = 0; i < cache_count; i++)
     if (cache[i]->block >= block && cache[i]->block <= 2 * block &&
-        (best < 0 || cache[i]->block < cache[best]->block))
+        (best < 0 || cache[i]->block < cache[best]->block)) {
       best = i;
+      if (cache[i]->block == block) break; /* none fits better */
+    }
   if (best < 0) return NULL;
   block_header *h = cache[best];
   account.cached -= h->block;

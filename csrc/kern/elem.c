@@ -140,8 +140,7 @@ static inline double lua_mod(double a, double b) {
 #define UNARY(name, T, R, expr)                                     \
   static void name(const void *context, char *const q[LM_WALK_MAX], \
                    const int64_t stride[LM_WALK_MAX], int64_t n) {  \
-    const double *p = context;                                      \
-    (void)p;                                                        \
+    (void)context;                                                  \
     R *y = (R *)(void *)q[0];                                       \
     const T *pa = (const T *)(const void *)q[1];                    \
     const int64_t sy = stride[0], sa = stride[1];                   \
@@ -239,14 +238,36 @@ FLOATS(sigmoid, own_sigmoid(a), own_sigmoid_f64(a))
 FLOATS(floor, floorf(a), floor(a))
 FLOATS(ceil, ceilf(a), ceil(a))
 FLOATS(round, nearbyintf(a), nearbyint(a))
-FLOATS(clamp, a < (float)p[0] ? (float)p[0] : (a > (float)p[1] ? (float)p[1] : a),
-       a < p[0] ? p[0] : (a > p[1] ? p[1] : a))
+/* The limits are locals: read through the context, they would be read again after
+ * every store, and the loop would not be vectorised.  C: the type they are kept in. */
+#define CLAMP(name, T, C)                                           \
+  static void name(const void *context, char *const q[LM_WALK_MAX], \
+                   const int64_t stride[LM_WALK_MAX], int64_t n) {  \
+    const double *p = context;                                      \
+    const C lo = (C)p[0], hi = (C)p[1];                             \
+    T *y = (T *)(void *)q[0];                                       \
+    const T *pa = (const T *)(const void *)q[1];                    \
+    const int64_t sy = stride[0], sa = stride[1];                   \
+    if (sy == 1 && sa == 1) {                                       \
+      LM_IVDEP for (int64_t i = 0; i < n; i++) {                    \
+        const C a = pa[i];                                          \
+        y[i] = (T)(a < lo ? lo : (a > hi ? hi : a));                \
+      }                                                             \
+    } else {                                                        \
+      for (int64_t i = 0; i < n; i++) {                             \
+        const C a = pa[i * sa];                                     \
+        y[i * sy] = (T)(a < lo ? lo : (a > hi ? hi : a));           \
+      }                                                             \
+    }                                                               \
+  }
+CLAMP(clamp_f32, float, float)
+CLAMP(clamp_f64, double, double)
+CLAMP(clamp_i32, int32_t, double)
+CLAMP(clamp_u8, uint8_t, double)
 UNARY(neg_i32, int32_t, int32_t, WRAP(0, -, a))
 UNARY(abs_i32, int32_t, int32_t, a < 0 ? WRAP(0, -, a) : a)
 UNARY(sign_i32, int32_t, int32_t, (a > 0) - (a < 0))
 UNARY(square_i32, int32_t, int32_t, WRAP(a, *, a))
-UNARY(clamp_i32, int32_t, int32_t, a < p[0] ? p[0] : (a > p[1] ? p[1] : a))
-UNARY(clamp_u8, uint8_t, uint8_t, a < p[0] ? p[0] : (a > p[1] ? p[1] : a))
 
 #define TWO(op) \
   { [LM_F32] = op##_f32, [LM_F64] = op##_f64 }

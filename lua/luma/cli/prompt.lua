@@ -61,10 +61,26 @@ end
 
 -- ---- compiling and running ----
 
+-- A `local` that begins the input lives on: each input is a chunk of its own, and
+-- blocks pasted from examples would otherwise forget their variables line by line.
+local function kept(source)
+  local rest = source:match "^%s*local%s+(function%s+[%a_][%w_]*%s*%(.*)$"
+  if rest then return rest end
+  local names, value = source:match "^%s*local%s+([%w_%s,<>]-)%s*=([^=].*)$"
+  if names then return (names:gsub("%s*<%s*%a+%s*>", "")) .. " =" .. value end
+  names = source:match "^%s*local%s+([%a_][%w_%s,]*)$"
+  if names and not names:match "^function%f[^%w_]" then return names .. " = nil" end
+end
+
 -- The chunk for what was typed: an expression if it can be one.
 -- Returns chunk | nil, message, incomplete
 local function compile(source, env)
-  local chunk, as_value = load("return " .. source, "=prompt", "t", env)
+  local lasting = kept(source)
+  if lasting then
+    local chunk = load(lasting, "=prompt", "t", env)
+    if chunk then return chunk end
+  end
+  local chunk, as_value = load("return " .. source:gsub(";%s*$", ""), "=prompt", "t", env)
   if chunk then return chunk end
   local message
   chunk, message = load(source, "=prompt", "t", env)
@@ -100,7 +116,7 @@ function repl.run_source(source, env, out)
   end
   if results.n > 1 then
     env._ = results[2]
-    out(table.concat(shown, "\t"))
+    if not source:match ";%s*$" then out(table.concat(shown, "\t")) end -- a ; at the end silences
   end
   return true
 end
@@ -109,7 +125,29 @@ end
 -- by their short names, and help.
 function repl.environment()
   local extra = { luma = luma, help = function(what) return luma.help(what) end }
-  return setmetatable({}, {
+  local env
+  -- who(): the variables made here, with type, shape and bytes.
+  function extra.who()
+    local lines = {}
+    for _, name in ipairs(sorted_keys(env)) do
+      local value = env[name]
+      local what = type(value)
+      if luma.core.hook.is_tensor(value) and not luma.core.hook.closed(value) then
+        local dtype, bytes, shape = luma.core.hook.info(value)
+        what = ("tensor %s %s, %d bytes"):format(dtype, shape, bytes)
+      end
+      if name ~= "_" then lines[#lines + 1] = ("%-16s %s"):format(tostring(name), what) end
+    end
+    return setmetatable(lines, { __tostring = function() return table.concat(lines, "\n") end })
+  end
+  -- time(f, ...): what f returns, after a line with the seconds it took.
+  function extra.time(f, ...)
+    local began = uv.hrtime()
+    local results = table.pack(f(...))
+    print(("%.6f s"):format((uv.hrtime() - began) / 1e9))
+    return table.unpack(results, 1, results.n)
+  end
+  env = setmetatable({}, {
     __index = function(_, key)
       local value = extra[key]
       if value ~= nil then return value end
@@ -119,6 +157,7 @@ function repl.environment()
       if type(value) == "table" then return value end
     end,
   })
+  return env
 end
 
 -- ---- completion ----
@@ -215,7 +254,10 @@ local function readline_reader(readline, env)
     poll:close()
     timer:close()
     uv.run "nowait"
-    if history ~= "" then pcall(readline.save_history) end
+    if history ~= "" then
+      pcall(readline.save_history)
+      pcall(uv.fs_chmod, history, 384) -- 0600: what one types is nobody else's
+    end
   end
   return read, close
 end
@@ -271,7 +313,11 @@ function repl.run()
     local word = source and source:match "^%s*(%a+)[%s()]*$"
     if (word == "exit" or word == "quit") and env[word] == nil then break end
     if source and source:match "%S" then
+      local began = uv.hrtime()
       local ok = repl.run_source(source, env, print)
+      local took = (uv.hrtime() - began) / 1e9
+      if terminal and took >= 0.01 then print(("(%s)"):format(took < 1 and ("%d ms"):format(took * 1000 // 1)
+        or luma.text.duration(took))) end
       failed = failed or not ok
       if ok and terminal and not told and source:match "^%s*local%s+[%a_]" and not source:find(";", 1, true) then
         print "(a local ends with its line here: leave out 'local' to keep the value)"
