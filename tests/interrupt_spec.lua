@@ -94,6 +94,16 @@ describe("interrupt", function()
     assert.truthy(seconds < patience())
   end)
 
+  it("ends the command with 130, 143 or 129, as the signal says", function()
+    for signal, code in pairs { INT = 130, TERM = 143, HUP = 129 } do
+      local script = "scripts/luma -e 'print(1) while true do end' >/dev/null 2>&1 & p=$!; sleep 0.7; "
+        .. "kill -%s $p; wait $p; echo $?"
+      local pipe = assert(io.popen(("bash -c \"set -m; %s\""):format(script:format(signal):gsub("%$", "\\$"))))
+      assert.equal(code, tonumber(pipe:read "a":match "(%d+)%s*$"), signal)
+      pipe:close()
+    end
+  end)
+
   it("raises one sentinel, known by identity, until it is cleared", function()
     local system, a = luma.core.system, luma.ones(4, 4)
     system.interrupt_set()

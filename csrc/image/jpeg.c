@@ -173,8 +173,10 @@ static int read_job(job *j) {
   set_callbacks(j);
   r->err = &j->errors;
   r->client_data = j; /* jpeg_create_decompress keeps both */
-  jpeg_create_decompress(r);
+  /* Before the call: it may stop after its memory manager exists.  Destroying a
+   * zeroed struct without one does nothing. */
   j->made = true;
+  jpeg_create_decompress(r);
   r->progress = &j->progress;
   r->mem->max_memory_to_use = MAX_MEMORY;
   jpeg_mem_src(r, j->bytes, (unsigned long)j->n);
@@ -269,8 +271,8 @@ static int write_job(job *j) {
   set_callbacks(j);
   w->err = &j->errors;
   w->client_data = j;
+  j->made = true; /* as in reading */
   jpeg_create_compress(w);
-  j->made = true;
   w->progress = &j->progress;
   j->target = (struct jpeg_destination_mgr){
       .init_destination = on_start, .empty_output_buffer = on_full, .term_destination = on_end};

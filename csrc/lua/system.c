@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/pool.h"
@@ -16,13 +17,28 @@
  * A signal only sets the flag.  Kernels poll it between chunks; plain Lua code
  * is covered by a count hook, which new coroutines inherit from their creator.
  * The flag stays set while the sentinel unwinds, so a pcall that swallows it
- * only delays it to the next op; whoever handles it calls interrupt_clear. */
+ * only delays it to the next op; whoever handles it calls interrupt_clear.
+ * Where nobody handles it (a C library that never comes back), a second signal
+ * after GRACE seconds ends the process as if luma did not catch it. */
 
 static struct sigaction before_int, before_term, before_hup;
 static bool watching;
 
+enum { GRACE = 2 };
+static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t first_at; /* seconds, when the flag was last set from clear */
+
 static void on_signal(int number) {
-  (void)number;
+  struct timespec now; /* clock_gettime may be called in a handler */
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const sig_atomic_t second = (sig_atomic_t)(now.tv_sec & 0x3fffffff);
+  if (!lm_interrupted()) {
+    first_at = second;
+  } else if (second - first_at >= GRACE) {
+    signal(number, SIG_DFL);
+    raise(number);
+  }
+  last_signal = number;
   lm_interrupt_set();
 }
 
@@ -75,6 +91,12 @@ static int l_watch_interrupts(lua_State *L) {
 
 static int l_interrupted(lua_State *L) {
   lua_pushboolean(L, lm_interrupted());
+  return 1;
+}
+
+static int l_last_signal(lua_State *L) {
+  if (last_signal == 0) return 0;
+  lua_pushinteger(L, last_signal);
   return 1;
 }
 
@@ -196,6 +218,8 @@ void luma_open_system(lua_State *L) {
        0},
       {"system.interrupt_clear", "() -> was_set",
        "Clears the flag: call it where the interrupt is handled.", l_interrupt_clear, 0},
+      {"system.last_signal", "() -> number | nothing",
+       "The number of the signal that set the flag last: 2, 15 or 1.", l_last_signal, 0},
       {"system.interrupt_set", "()", "Sets the flag, as Ctrl-C does.", l_interrupt_set, 0},
       {"system.interrupt_hold", "(on)",
        "Holds interrupts back (true) until as many calls release them (false): for changes that "

@@ -162,6 +162,8 @@ system.watch_interrupts(true)
 local argv = {}
 for i, value in ipairs(arg) do argv[i] = value end
 local code = main(argv)
+-- 130 after Ctrl-C, 143 after SIGTERM, 129 after a closed terminal.
+if code == 130 then code = 128 + (system.last_signal() or 2) end
 local flushed, why = io.stdout:flush()
 lost = lost or not flushed and why
 if lost and code == 0 then
