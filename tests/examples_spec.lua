@@ -2,7 +2,10 @@
 local luma = require "luma"
 local uv = require "luv"
 
-local names = assert(luma.files.list "examples")
+local names = {}
+for _, name in ipairs(assert(luma.files.list "examples")) do
+  if name:match "%.lua$" then names[#names + 1] = name end
+end
 
 describe("examples #slow", function()
   for _, name in ipairs(names) do
