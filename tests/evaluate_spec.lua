@@ -67,6 +67,28 @@ describe("evaluate", function()
     end)
   end)
 
+  it("opens what every command opens, and names what it cannot", function()
+    local dir = folders.new()
+    finally(function() folders.remove(dir) end)
+    for _, part in ipairs { "train", "test" } do
+      for _, class in ipairs { "COVID", "Normal" } do
+        assert(luma.files.mkdir_p(("%s/set/%s/%s"):format(dir, part, class)))
+        assert(luma.image.save(("%s/set/%s/%s/a.png"):format(dir, part, class), luma.full({ 9, 9, 1 }, 9, "u8")))
+      end
+    end
+    assert.equal(4, #external.open(dir .. "/set", { "COVID-19", "Normal" }))
+    local raw = dir .. "/collection"
+    assert(luma.files.mkdir_p(raw .. "/images"))
+    local lines = { "patientid,finding,view,modality,filename" }
+    for i, finding in ipairs { "COVID-19", "SARS", "ARDS" } do
+      assert(luma.image.save(("%s/images/%d.png"):format(raw, i), luma.full({ 9, 9, 1 }, 9, "u8")))
+      lines[#lines + 1] = ("%d,%s,PA,X-ray,%d.png"):format(i, finding, i)
+    end
+    assert(luma.files.write_atomic(raw .. "/metadata.csv", table.concat(lines, "\n") .. "\n"))
+    assert.same({ "COVID-19", "SARS" }, external.open(raw, { "COVID-19", "SARS" }).classes)
+    assert.has_error(function() external.open(dir .. "/none", { "a", "b" }) end)
+  end)
+
   it("counts what cannot be read", function()
     local index = set { { "COVID-19", "0.9", "PA" }, { "Normal", "0.1", "PA" }, { "Normal", "x", "PA" } }
     local result = external.evaluate(predictor { "COVID-19", "Normal" }, index, { internal = internal })

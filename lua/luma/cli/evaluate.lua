@@ -9,8 +9,8 @@ return {
   summary = "test a finished run on labelled images from elsewhere: does its result travel?",
   parser = function(p)
     p:argument("run", "The folder of a finished run."):argname("RUN")
-    p:argument("data", "One folder per class (metadata.csv beside them knows patients and more), or a CSV table with "
-      .. "filename and finding."):argname("DIR")
+    p:argument("data", "Any collection that luma opens: one folder per class (metadata.csv beside them knows patients "
+      .. "and more), a CSV table, a published set."):argname("DIR")
     p:option("--by", "A column of metadata.csv: figures for each of its values, too."):argname("COLUMN")
     p:option("--recalibrate", "Give up N images per class to fit the probabilities anew; the others are tested.")
       :argname("N"):convert(whole("recalibrate", 2, 10000))
@@ -21,7 +21,7 @@ return {
     if args.threads then luma.threads(args.threads) end
     local external = require "luma.study.covid.external"
     local predictor = require("luma.study.covid.predictor").open(args.run)
-    local index = external.open(args.data)
+    local index = external.open(args.data, predictor.classes)
     local source = assert(luma.files.read(luma.files.join(args.run, "metrics.json")))
     local meter <close> = luma.progress("evaluating", #index, { unit = "images" })
     local result = external.evaluate(predictor, index, { by = args.by, recalibrate = args.recalibrate,

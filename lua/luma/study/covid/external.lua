@@ -34,15 +34,16 @@ function external.match(ours, theirs)
   return map
 end
 
---- Opens what lies in a folder, or in a CSV table.  A metadata.csv beside class
--- folders tells patients and columns to split by.
-function external.open(path)
-  local index, message
-  if files.is_file(path) then
-    index, message = luma.data.labelled(path)
-  else
-    index, message = luma.data.folder(path)
-  end
+--- Opens any collection that luma knows.  A metadata.csv beside class folders tells
+-- patients and columns to split by.
+-- @param classes the run's classes: only their images are taken from a collection
+--   that has many more findings
+function external.open(path, classes)
+  local collections = luma.data.collections
+  local one, message = collections.recognise(path)
+  if not one then error(message, 0) end
+  local index
+  index, message = collections.open(path, { classes = one.needs_classes and classes or nil })
   if not index then error(message, 0) end
   local table_path = files.is_dir(path) and files.join(path, "metadata.csv")
   if table_path and files.is_file(table_path) then
