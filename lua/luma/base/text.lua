@@ -79,7 +79,9 @@ end
 function text.interval(v)
   if not v or not v.value or v.value ~= v.value then return "n/a" end
   if not v.lo or v.lo ~= v.lo then return ("%.3f"):format(v.value) end
-  return ("%.3f (%.3f to %.3f)"):format(v.value, v.lo, v.hi)
+  local lo, hi = ("%.3f"):format(v.lo), ("%.3f"):format(v.hi)
+  if lo == hi and v.lo < v.hi then lo, hi = ("%.5f"):format(v.lo), ("%.5f"):format(v.hi) end -- narrow, not certain
+  return ("%.3f (%s to %s)"):format(v.value, lo, hi)
 end
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }

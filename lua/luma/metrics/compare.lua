@@ -1,6 +1,7 @@
 --- Two models on the same images: is the difference more than luck?
 
 local count = require "luma.metrics.count"
+local interval = require "luma.metrics.interval"
 local options = require "luma.base.options"
 local roc = require "luma.metrics.roc"
 local stats = require "luma.base.distributions"
@@ -41,6 +42,16 @@ function compare.bootstrap(n, statistic, opts)
   }
 end
 
+-- A difference that no resample moves is not certain: it is opened by `slack` on
+-- either side.
+local function opened(d, slack, why)
+  if d.lo == d.hi and d.value == d.value then
+    d.lo, d.hi = math.max(-1.0, d.value - slack), math.min(1.0, d.value + slack)
+    d.method = d.method .. "; " .. why
+  end
+  return d
+end
+
 local function pick(list, rows)
   local out = {}
   for k, i in ipairs(rows) do out[k] = list[i] end
@@ -51,7 +62,8 @@ end
 -- a and b are {predicted={...}, scores={...}} of two models on the same samples
 -- (scores of class `positive`, optional).  Returns accuracy_a, accuracy_b,
 -- accuracy_difference (b - a, paired bootstrap), only_a, only_b, mcnemar_p, and
--- with scores auc_a, auc_b, auc_difference.
+-- with scores auc_a, auc_b, auc_difference.  Where no resample differs (both never
+-- err, or both separate perfectly) the interval is that of an exact bound.
 function compare.paired(labels, a, b, opts)
   local o = options.check("paired", opts, {
     rng = options.optional, groups = false, positive = options.optional, resamples = 1000, level = 0.95 })
@@ -65,17 +77,18 @@ function compare.paired(labels, a, b, opts)
     if right_a and not right_b then only_a = only_a + 1 end
     if right_b and not right_a then only_b = only_b + 1 end
   end
+  local unseen = 1 - interval.exact_bound(#compare.groups_of(n, o.groups), o.level)
   local setting = { rng = o.rng, groups = o.groups, resamples = o.resamples, level = o.level }
   local out = {
     n = n, only_a = only_a, only_b = only_b, mcnemar_p = stats.mcnemar(only_a, only_b),
     accuracy_a = count.accuracy(labels, a.predicted), accuracy_b = count.accuracy(labels, b.predicted),
-    accuracy_difference = compare.bootstrap(n, function(rows)
+    accuracy_difference = opened(compare.bootstrap(n, function(rows)
       local difference = 0
       for _, i in ipairs(rows) do
         difference = difference + (b.predicted[i] == labels[i] and 1 or 0) - (a.predicted[i] == labels[i] and 1 or 0)
       end
       return difference / #rows
-    end, setting),
+    end, setting), unseen, "no sample differs: exact bound"),
   }
   if a.scores and b.scores then
     local function area(rows, scores)
@@ -85,6 +98,8 @@ function compare.paired(labels, a, b, opts)
       setting)
     out.auc_a = roc.roc_auc(labels, a.scores, { positive = o.positive, groups = o.groups })
     out.auc_b = roc.roc_auc(labels, b.scores, { positive = o.positive, groups = o.groups })
+    local function width(v) return v.hi - v.lo end
+    opened(out.auc_difference, math.max(width(out.auc_a), width(out.auc_b)), "no resample differs: bound of the areas")
   end
   return out
 end

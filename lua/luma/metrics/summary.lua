@@ -82,13 +82,58 @@ local function figures(labels, predicted, terms, rows, k, bins, prevalence)
   return out, counts
 end
 
+-- How many independent groups hold a sample of each class, and how many there are.
+local function groups_per_class(groups, labels, k)
+  local per = {}
+  for c = 1, k do per[c] = 0 end
+  for _, group in ipairs(groups) do
+    local seen = {}
+    for _, i in ipairs(group) do
+      local c = labels[i]
+      if not seen[c] then seen[c], per[c] = true, per[c] + 1 end
+    end
+  end
+  return per, #groups
+end
+
+-- No resample of predictions without a mistake has one, so a bootstrap calls them
+-- certain.  Here a figure's far end is what it would be if every class's recall were
+-- at the exact bound that as many patients without a mistake allow, with the
+-- mistakes spread over the other classes; Brier score and calibration error are
+-- raised by the share of mistakes that cannot be excluded.  A log loss has no such
+-- bound: where the bootstrap sees no spread it stands without an interval.
+local function open_the_edge(out, counts, labels, groups, level)
+  local k = #counts
+  local per, total = groups_per_class(groups, labels, k)
+  local worst = square(k)
+  for c = 1, k do
+    local recall = interval.exact_bound(per[c], level)
+    for j = 1, k do worst[c][j] = counts[c][c] * (j == c and recall or (1 - recall) / (k - 1)) end
+  end
+  local low = agreement.of_confusion(worst)
+  low.accuracy = interval.exact_bound(total, level)
+  for name, v in pairs(low) do
+    if out[name] and out[name].value == out[name].value then out[name].lo, out[name].hi = v, out[name].value end
+  end
+  local missed, narrow = 1 - low.accuracy, 5e-4
+  for name, dearest in pairs { brier = k == 2 and 1 or 2, ece = 1 } do
+    local v = out[name]
+    if v and v.hi - v.lo < narrow then v.hi = math.min(dearest, v.value + missed * dearest) end
+  end
+  local loss = out.log_loss
+  if loss and loss.hi - loss.lo < narrow then loss.lo, loss.hi = 0 / 0, 0 / 0 end
+  out.method = out.method .. "; no mistake: exact bounds"
+end
+
 --- summary(labels, predicted, probabilities, {classes=, rng=, groups=, prevalence=, resamples=1000, level=0.95,
 -- bins=10}) -> table
 -- labels and predicted are class ids 1..classes, probabilities rows of as many
 -- numbers, or false for none.  Returns accuracy, balanced_accuracy, mcc, kappa,
 -- brier, log_loss, ece as {value, lo, hi}; diagnostic, a list over the classes,
 -- each against the rest, of sensitivity and specificity (Wilson), ppv and npv at
--- `prevalence` (default: that of the data); and method.  What is 0/0 is NaN.
+-- `prevalence` (default: that of the data) with intervals that carry the
+-- uncertainty of both and of the bootstrap; and method.  Where nothing is wrong the
+-- intervals reach down to exact bounds.  What is 0/0 is NaN.
 function summary.summary(labels, predicted, probabilities, opts)
   local o = options.check("summary", opts, { classes = options.optional, rng = options.optional, groups = false,
     prevalence = options.optional, resamples = 1000, level = 0.95, bins = 10 })
@@ -101,7 +146,8 @@ function summary.summary(labels, predicted, probabilities, opts)
   local terms, all = probabilities and terms_of(labels, probabilities, o.bins), {}
   for i = 1, n do all[i] = i end
   local whole, counts = figures(labels, predicted, terms, all, k, o.bins, o.prevalence)
-  local ends = stats.group_bootstrap_many(compare.groups_of(n, o.groups), function(rows)
+  local groups = compare.groups_of(n, o.groups)
+  local ends = stats.group_bootstrap_many(groups, function(rows)
     return (figures(labels, predicted, terms, rows, k, o.bins, o.prevalence))
   end, o)
   local function with_ends(name)
@@ -117,9 +163,16 @@ function summary.summary(labels, predicted, probabilities, opts)
     local d = one_against_rest(counts, c, o.prevalence)
     d.sensitivity = interval.wilson(d.tp, d.tp + d.fn, o.level)
     d.specificity = interval.wilson(d.tn, d.tn + d.fp, o.level)
-    d.ppv, d.npv = with_ends("ppv" .. c), with_ends("npv" .. c)
+    d.ppv, d.npv = interval.predictive_values(d.sensitivity, d.specificity, d.prevalence)
+    for _, name in ipairs { "ppv", "npv" } do -- whole patients drawn may spread further still
+      local drawn, v = ends[name .. c], d[name]
+      if drawn and drawn.lo == drawn.lo and v.value == v.value then
+        v.lo, v.hi = math.min(v.lo, drawn.lo), math.max(v.hi, drawn.hi)
+      end
+    end
     out.diagnostic[c] = d
   end
+  if n > 0 and whole.accuracy == 1 then open_the_edge(out, counts, labels, groups, o.level) end
   return out
 end
 
