@@ -203,15 +203,19 @@ function duplicates.leakage(index, found, part_of, seed)
   local parts = {}
   for part in pairs(named) do parts[#parts + 1] = part end
   table.sort(parts)
-  local out = { shared_patients = 0, shared_duplicates = 0, parts = parts }
+  local patients = next(keys) ~= nil
+  local out = { shared_patients = 0, shared_duplicates = 0, parts = parts, patients_known = patients }
   if #parts > 1 then
     out.shared_patients, out.shared_duplicates = crossing(keys, part_of), crossing_pairs(found, part_of)
     local where = table.concat(parts, ", ")
+    local copies_ = text.plural(out.shared_duplicates, "pair") .. " of copies"
     if out.shared_patients + out.shared_duplicates > 0 then
-      out.sentence = ("The parts (%s) share %s and %s: a test on them flatters."):format(where,
-        text.plural(out.shared_patients, "patient"), text.plural(out.shared_duplicates, "pair") .. " of copies")
+      out.sentence = ("The parts (%s) share %s: a test on them flatters.%s"):format(where, patients
+        and text.plural(out.shared_patients, "patient") .. " and " .. copies_ or copies_,
+        patients and "" or " Whether they share patients is unknown.")
     else
-      out.sentence = ("The parts (%s) share no known patient and no copy of an image."):format(where)
+      out.sentence = patients and ("The parts (%s) share no known patient and no copy of an image."):format(where)
+        or ("The parts (%s) share no copy of an image; whether they share patients is unknown."):format(where)
     end
     return out
   end
@@ -225,8 +229,12 @@ function duplicates.leakage(index, found, part_of, seed)
       :format(100 * r.leaks, table.concat(what, " and "), r.shared_duplicates > 0
         and "remove the copies, and keep the images of a patient together" or "keep the images of a patient together, "
         .. "as luma covid does")
-  elseif next(keys) then
-    out.sentence = "No patient has several images and there are no copies: a split by image does not leak."
+  elseif patients then
+    local unknown = 0
+    for i = 1, #index do unknown = unknown + (keys[i] and 0 or 1) end
+    out.sentence = unknown == 0 and "No patient has several images and there are no copies: a split by image does not "
+      .. "leak." or ("No known patient has several images and there are no copies; the patients of %d images are "
+      .. "unknown, so whether a split by image leaks cannot be told."):format(unknown)
   else
     out.sentence = "Patients are unknown: whether a split leaks cannot be told beyond copies, of which there are none."
   end

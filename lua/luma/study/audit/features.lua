@@ -194,8 +194,19 @@ local function colour(batch)
   return rows
 end
 
--- Black rows and columns (P1, P2) left in the image, and how dark the edges are.
+-- Per image: how many black rows and columns (P1, P2) are left in it.
 local function bars(batch)
+  local rows, gray = {}, batch:gray()
+  for i = 1, gray:size(1) do
+    local x <close> = gray:select(1, i):contiguous()
+    local found = luma.image.black_bars(x, { window = false })
+    rows[i] = { #found.rows, #found.cols }
+  end
+  return rows
+end
+
+-- Per image: which fraction of its first and last row and column is dark.
+local function dark_edges(batch)
   local rows, gray = {}, batch:gray()
   for i = 1, gray:size(1) do
     local x <close> = gray:select(1, i):contiguous()
@@ -204,7 +215,7 @@ local function bars(batch)
     local column <close> = (found.col_counts:to "f32") / features.SIDE
     local down, across = share:totable(), column:totable()
     local side = features.SIDE
-    rows[i] = { #found.rows, #found.cols, down[1], down[side], across[1], across[side] }
+    rows[i] = { down[1], down[side], across[1], across[side] }
   end
   return rows
 end
@@ -312,6 +323,8 @@ features.families = {
   { name = "colour", title = "the trace of colour", needs = "pixels", columns = colour },
   { name = "black_bars", title = "the number of black rows and columns", needs = "pixels",
     columns = bars },
+  { name = "dark_edges", title = "how dark the outermost rows and columns are", needs = "pixels",
+    columns = dark_edges },
   { name = "size", title = "the size and aspect of the image file", needs = "file", columns = original_size },
   { name = "file", title = "the file's size, compression and format", needs = "file", columns = file_traces },
 }

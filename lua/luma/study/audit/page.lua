@@ -34,7 +34,8 @@ function page.contract(result)
     notes = plain(result.notes),
     bars = { before = by_class(result.bars.before), after = by_class(result.bars.after),
       sentence = result.bars.sentence },
-    leakage = { shared_patients = result.leakage.shared_patients, shared_duplicates = result.leakage.shared_duplicates,
+    leakage = { shared_patients = result.leakage.shared_patients, patients_known = result.leakage.patients_known,
+      shared_duplicates = result.leakage.shared_duplicates,
       parts = json.list(result.leakage.parts), random_split = result.leakage.random_split,
       sentence = result.leakage.sentence },
     shortcuts = json.list {}, duplicates = json.list {}, pipeline = json.list {}, unread = json.list {},
@@ -142,7 +143,8 @@ function page.sections(result, picture)
     .. (#rows > 0 and html.table({ { "kind" }, { "image" }, { "image" }, { "correlation", numeric = true },
       { "classes" }, { "patients" } }, rows) or "")
     .. (pairs_ and html.figure(html.image(pairs_, "copies side by side"), "Copies side by side.") or ""))
-  add("pipeline", "Were the classes treated alike?", pipeline_table(result))
+  add("pipeline", "Were the classes treated alike?", html.p(table.concat(words.treatment(result), " "))
+    .. pipeline_table(result))
   local notes = { words.counts(result), result.imbalance.sentence }
   for _, note in ipairs(result.notes) do notes[#notes + 1] = note end
   for i = 1, math.min(#result.unread, 20) do notes[#notes + 1] = "not read: " .. result.unread[i].reason end

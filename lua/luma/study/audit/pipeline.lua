@@ -142,8 +142,9 @@ function pipeline.compare(index, images)
     local found = strongest(index, images, p.number)
     item.differs = found ~= nil and found.certain > 0
     if found then item.class, item.auc = found.class, found.auc end
-    item.sentence = ("%s %s (%s)."):format(p.name:gsub("^%l", string.upper),
-      item.differs and "differs between the classes" or "is alike", table.concat(words, "; "))
+    item.sentence = ("%s %s (%s%s)."):format(p.name:gsub("^%l", string.upper),
+      item.differs and "differs between the classes" or "is not shown to differ", table.concat(words, "; "),
+      item.auc and ("; AUC of this alone %.2f, %.2f to %.2f"):format(item.auc.value, item.auc.lo, item.auc.hi) or "")
     out[#out + 1] = item
   end
   return out

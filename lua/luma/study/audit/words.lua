@@ -90,6 +90,33 @@ function words.findings(result)
   return out
 end
 
+-- Shortcuts that tell how the files were made: none may be above chance where the
+-- classes are called alike.
+local made_of = { size = true, file = true, sharpness = true, colour = true }
+
+--- Whether the classes were treated alike, in sentences that agree with the table
+-- of shortcuts above them; none for one class.
+function words.treatment(result)
+  if #result.classes < 2 then return {} end
+  local out = {}
+  for _, p in ipairs(result.pipeline) do
+    if p.differs then out[#out + 1] = p.sentence end
+  end
+  local above = {}
+  for _, s in ipairs(result.shortcuts) do
+    if made_of[s.name] and s.above_chance then
+      above[#above + 1] = ("%s (AUC %.2f)"):format(s.title, s.auc.value)
+    end
+  end
+  if #out == 0 and #above > 0 then
+    out[1] = ("No single property of the files differs for certain, yet together they do: %s %s the classes apart.")
+      :format(table.concat(above, ", "), #above == 1 and "tells" or "tell")
+  elseif #out == 0 then
+    out[1] = "Format, compression, size, colour and detail of the files are not shown to differ between the classes."
+  end
+  return out
+end
+
 --- The audit for a terminal.
 function words.text(result)
   local out = { ("audit of %s"):format(text.printable(result.name, 80)) }
@@ -131,14 +158,7 @@ function words.text(result)
     end
     wrapped(out, "    ", words.pair(pair))
   end
-  local differs = {}
-  for _, p in ipairs(result.pipeline) do
-    if p.differs then differs[#differs + 1] = p.sentence end
-  end
-  for _, sentence in ipairs(differs) do wrapped(out, "- ", sentence) end
-  if #differs == 0 and #result.classes > 1 then
-    wrapped(out, "- ", "Format, compression, size, colour and detail of the files are alike in all classes.")
-  end
+  for _, sentence in ipairs(words.treatment(result)) do wrapped(out, "- ", sentence) end
   return table.concat(out, "\n")
 end
 

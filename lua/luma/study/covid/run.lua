@@ -6,6 +6,7 @@
 
 local luma = require "luma"
 local uv = require "luv"
+local answer = require "luma.study.covid.answer"
 local artefacts = require "luma.study.covid.artefacts"
 local audit = require "luma.study.covid.audit"
 local base = require "luma.study.covid.base"
@@ -210,6 +211,7 @@ local function announce(job, m)
   end
   line("accuracy", m.accuracy)
   line("AUC", m.auc)
+  say(m.answer)
   for _, twin in ipairs(m.twins) do
     say(("  twin: %-62s AUC %.3f (%.3f to %.3f)"):format(twin.title, twin.auc.value, twin.auc.lo, twin.auc.hi))
   end
@@ -327,6 +329,7 @@ local function leave(job, results)
   m.headline = counterfactual.sentence(m.twins)
   m.strongest = counterfactual.strongest(m.twins, m.audit.shortcuts)
   m.strongest_sentence = counterfactual.beside(m.strongest, m.auc)
+  m.answer = answer.of(m)
   m.sheets = sheets.write(state, job.index)
   local drawn, why = artefacts.write_plots(state, { history = results.history, predictions = results.predictions,
     numbers = results.numbers, classes = job.index.classes, faithful = job.config.faithful })

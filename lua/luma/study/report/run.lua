@@ -59,9 +59,12 @@ local function question(run)
   for _, trap in ipairs(m.traps or {}) do
     notes[#notes + 1], plain[#plain + 1] = html.note(trap), trap
   end
-  return { title = "Question and answer", id = "question", html = html.p(words) .. tiles .. table.concat(notes),
-    text = words .. "\n\n" .. lines { { "accuracy", interval(m.accuracy) }, { "AUC", interval(m.auc) },
-      { "tested images", m.n } } .. "\n" .. table.concat(plain, "\n") }
+  local said = m.answer or "" -- runs of earlier versions have none
+  return { title = "Question and answer", id = "question",
+    html = (said ~= "" and html.p(said, "answer") or "") .. tiles .. table.concat(notes) .. html.p(words, "soft"),
+    text = (said ~= "" and said .. "\n\n" or "") .. words .. "\n\n" .. lines {
+      { "accuracy", interval(m.accuracy) }, { "AUC", interval(m.auc) }, { "tested images", m.n } } .. "\n"
+      .. table.concat(plain, "\n") }
 end
 
 local function data(run)
@@ -77,7 +80,10 @@ local function data(run)
       split[r] = { split[r][1] .. ", per fold", lo == hi and lo or ("%d to %d"):format(lo, hi) }
     end
   end
-  local shared = ("patients in more than one part: %d"):format(m.split.shared_patients)
+  local known = 0
+  for _, class in ipairs(m.data.classes) do known = known + (class.patients or 0) end
+  local shared = known == 0 and "patients in more than one part: unknown, as the patients are"
+    or ("patients in more than one part: %d"):format(m.split.shared_patients)
   return { title = "Data", id = "data",
     html = html.p(m.data.words) .. html.table({ { "class" }, { "images", numeric = true }, { "patients",
       numeric = true } }, rows) .. html.pre(m.data.found) .. "<h3>Parts</h3>"

@@ -75,8 +75,14 @@ function science.judged(m)
       or "", {}
   end
   local list, rows, least = j.judges, {}, math.huge
+  for _, one in ipairs(list) do least = math.min(least, one.n) end
+  if least < science.enough then
+    local few = ("Threshold and temperature were chosen on %d images: too few (%d are asked for), so neither they nor "
+      .. "figures at them are shown.%s"):format(least, science.enough, m.tried and "" or " With a grid the inner folds "
+      .. "choose, on the whole training part.")
+    return html.note(few), { { few } }
+  end
   for i, one in ipairs(list) do
-    least = math.min(least, one.n)
     rows[i] = { one.fold > 0 and ("fold %d"):format(one.fold) or "the split", one.n,
       ("%.2f"):format(one.temperature), one.threshold and ("%.3f"):format(one.threshold) or nil }
   end
@@ -97,9 +103,7 @@ function science.judged(m)
     after[#after + 1] = { "log loss at the temperature", interval(j.tempered.log_loss) }
     after[#after + 1] = { "calibration error at the temperature", interval(j.tempered.ece) }
   end
-  local few = least >= science.enough and "" or html.note(("Chosen on %d images: hardly more than a guess.%s"):format(
-    least, m.tried and "" or " With a grid the inner folds choose, on the whole training part."))
-  return html.p(words) .. few .. html.table({ { "" }, { "chosen on images", numeric = true },
+  return html.p(words) .. html.table({ { "" }, { "chosen on images", numeric = true },
     { "temperature", numeric = true }, j.threshold and { "threshold", numeric = true } or nil }, rows)
     .. html.table({ { "on the test images" }, { "value (95 % interval)", numeric = true } }, after), after
 end
@@ -142,6 +146,40 @@ function science.looks(m)
   return m.looks.count > 1 and html.note(words) or html.p(words, "soft"), { { words } }
 end
 
+-- Where the heat of some images lies against an even map's: "past", "at", "even",
+-- or nil where nothing is known.
+local function side_of(outside, even)
+  if not outside or outside.value ~= outside.value then return nil end
+  return outside.lo > even and "past" or outside.hi < even and "at" or "even"
+end
+
+--- What the heat says, one sentence per class: classes looked at in opposite places
+-- average to a map that no image has, so the mean over all is never interpreted
+-- where the classes differ.
+-- @param h metrics.json's heat: classes, outside, even
+function science.looking_verdict(h)
+  local said = {
+    past = "more of the heat lies outside the lungs than an even map has there: the model looks past them",
+    at = "less of the heat lies outside the lungs than an even map has there",
+    even = "the heat lies about as an even map would: no preference for the lungs is shown",
+  }
+  local sides, out, same = {}, {}, true
+  for _, one in ipairs(h.classes) do
+    local side = side_of(one.outside, h.even)
+    if side then
+      sides[#sides + 1] = side
+      same = same and side == sides[1]
+      out[#out + 1] = ("%s: %s (%.2f)."):format(one.class, said[side], one.outside.value)
+    end
+  end
+  if #sides == 0 then return "No map has any heat." end
+  if same then
+    return ("In every class %s."):format(said[sides[1]])
+  end
+  out[#out + 1] = "The classes differ, so their mean describes neither."
+  return table.concat(out, " ")
+end
+
 --- The section on where the model looks; nil for a run without maps.
 function science.looking(run)
   local h = run.metrics.heat
@@ -153,16 +191,8 @@ function science.looking(run)
   rows[#rows + 1] = { "right answers", interval(h.right), h.right and h.right.n or 0 }
   rows[#rows + 1] = { "wrong answers", interval(h.wrong), h.wrong and h.wrong.n or 0 }
   rows[#rows + 1] = { "all", interval(h.outside), h.outside.n }
-  local verdict
-  if h.outside.lo > h.even then
-    verdict = "More of the heat lies outside the lungs than chance would put there: the model looks past them."
-  elseif h.outside.hi < h.even then
-    verdict = "Less of the heat lies outside the lungs than chance would put there."
-  else
-    verdict = "The heat is spread about as an even map would be: the model shows no preference for the lungs."
-  end
   local words = ("Grad-CAM on every test image, by the head that did not see it: the share of the heat outside a fixed "
-    .. "central box for the lungs. A map of even heat has %.2f there. %s"):format(h.even, verdict)
+    .. "central box for the lungs. A map of even heat has %.2f there. %s"):format(h.even, science.looking_verdict(h))
   local alike = ""
   if h.alike then
     alike = ("Sanity check: maps of untrained heads agree with these by a rank correlation of %s (%d images). Near 1 "

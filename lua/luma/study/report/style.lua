@@ -15,6 +15,7 @@ h3 { font-size: 1.02rem; margin: 1.4rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 a { color: var(--accent); }
 .small { font-size: .86rem; }
+.answer { font-size: 1.12rem; line-height: 1.45; }
 .sub, figcaption, .soft { color: var(--soft); }
 .note { background: var(--warn-back); color: var(--warn-ink); border-radius: .5rem; padding: .6rem .9rem;
   margin: .8rem 0; }
