@@ -1,12 +1,14 @@
 --- audit.duplicates: the same radiograph twice.  Exact copies by the digest of
 -- their pixels (so that a re-saved header does not hide them), near copies by
--- perceptual hash and then correlation at full size, within and across classes,
+-- perceptual hash and then correlation at full size, changed ones (mirrored, turned,
+-- inverted, cropped, tilted) by audit.transformed, within and across classes,
 -- patients and parts.
 
 local luma = require "luma"
 local options = require "luma.base.options"
 local rows_of = require "luma.data.index"
 local text = require "luma.base.text"
+local transformed = require "luma.study.audit.transformed"
 
 local duplicates = {}
 
@@ -78,19 +80,23 @@ end
 --- Finds duplicate images of an index, given the facts of its images
 -- (audit.reader): exact ones have the same gray pixels, near ones correlate at
 -- full size.  opts: bits (10), small (0.97), threshold (0.99).
--- Returns a list of {a=, b=, kind="exact"|"near", correlation=, same_class=,
--- same_patient=, i=, j=}: a and b are names, i < j row numbers, exact first, then
--- by correlation.
+-- Returns a list of {a=, b=, kind="exact"|"near"|"suspect", correlation=,
+-- same_class=, same_patient=, i=, j=, how=}: a and b are names, i < j row numbers,
+-- exact first, then near, then suspect, each by correlation.  how says what was done
+-- to a changed copy; its correlation is that of the details after alignment.
+-- Second: how many alike pairs were not compared in detail.
 function duplicates.find(index, images, opts)
   local o = options.check("audit.duplicates", opts, {
     bits = duplicates.bits, small = duplicates.small, threshold = duplicates.threshold })
   local found = {}
-  local function add(i, j, kind, r)
+  local known = {}
+  local function add(i, j, kind, r, how)
+    known[i .. " " .. j] = true
     local p, q = rows_of.patient_key(index[i]), rows_of.patient_key(index[j])
     found[#found + 1] = {
       a = index[i].name or index[i].path, b = index[j].name or index[j].path, i = i, j = j, kind = kind,
       correlation = r, same_class = index[i].class == index[j].class, same_patient = p ~= nil and p == q,
-      patients_known = p ~= nil and q ~= nil,
+      patients_known = p ~= nil and q ~= nil, how = how,
     }
   end
   local groups, heads = copies(images)
@@ -103,13 +109,15 @@ function duplicates.find(index, images, opts)
   if #heads > 1 then
     near_copies(index, images, heads, o, function(i, j, r) add(i, j, "near", r) end)
   end
+  local left = transformed.find(index, images, heads, known, add)
+  local order = { exact = 1, near = 2, suspect = 3 }
   table.sort(found, function(a, b)
-    if a.kind ~= b.kind then return a.kind == "exact" end
+    if a.kind ~= b.kind then return order[a.kind] < order[b.kind] end
     if a.correlation ~= b.correlation then return a.correlation > b.correlation end
     if a.i ~= b.i then return a.i < b.i end
     return a.j < b.j
   end)
-  return found
+  return found, left
 end
 
 --- Which images must stay together in a split: a list (row number -> key), nil
@@ -159,7 +167,7 @@ local function crossing_pairs(found, part_of)
   local count = 0
   for _, pair in ipairs(found) do
     local a, b = part_of[pair.i], part_of[pair.j]
-    if a and b and a ~= b then count = count + 1 end
+    if pair.kind ~= "suspect" and a and b and a ~= b then count = count + 1 end
   end
   return count
 end

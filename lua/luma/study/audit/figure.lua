@@ -182,7 +182,8 @@ function figure.pairs(result)
     if #tiles == 2 then
       local classes = { result.index[d.i].class, result.index[d.j].class }
       local sheet = luma.image.sheet(tiles, { rows = 1, cols = 2, gap = GAP, height = SIDE, width = SIDE })
-      pieces[#pieces + 1] = stacked { title(("%d: %s, %.3f"):format(k, d.kind, d.correlation), 2 * SIDE + GAP), sheet,
+      pieces[#pieces + 1] = stacked { title(("%d: %s, %.3f"):format(k, d.how and text.printable(d.how, 40) or d.kind,
+        d.correlation), 2 * SIDE + GAP), sheet,
         title(text.printable(classes[1], 18) .. " | " .. text.printable(classes[2], 18), 2 * SIDE + GAP) }
     end
     for _, x in ipairs(tiles) do x:close() end

@@ -9,7 +9,7 @@
 --   images, classes                    number; names, with counts in `counts`
 --   patients{known, multi_image}       patients known; those with several images
 --   shortcuts[]{name, model, auc{value, lo, hi}, accuracy{...}, above_chance, sentence}, best first
---   duplicates[]{a, b, kind, correlation, same_class, same_patient}
+--   duplicates[]{a, b, kind, how, correlation, same_class, same_patient}: kind exact, near or suspect
 --   leakage{shared_patients, shared_duplicates, parts, random_split, sentence}
 --   bars{before{class}, after{class}, sentence}  share of images with black rows or columns, with interval
 --   imbalance{majority_accuracy, majority_class, sentence}
@@ -209,7 +209,12 @@ function audit.run(index, opts)
     imbalance = imbalance(data), version = luma._VERSION,
   }
   for _, note in ipairs(index.notes) do result.notes[#result.notes + 1] = note end
-  result.duplicates = duplicates.find(data, seen.images)
+  local left
+  result.duplicates, left = duplicates.find(data, seen.images)
+  if left > 0 then
+    result.notes[#result.notes + 1] = ("%d pairs of images that are alike were not compared in detail: mirrored, "
+      .. "cropped or tilted copies among them are not named"):format(left)
+  end
   local part_of = parts_of(data)
   if o.part_of then
     part_of = {}

@@ -46,7 +46,8 @@ function page.contract(result)
       sentence = s.sentence }
   end
   for i, d in ipairs(result.duplicates) do
-    out.duplicates[i] = { a = d.a, b = d.b, kind = d.kind, correlation = d.correlation, same_class = d.same_class,
+    out.duplicates[i] = { a = d.a, b = d.b, kind = d.kind, how = d.how, correlation = d.correlation,
+      same_class = d.same_class,
       same_patient = d.same_patient, patients_known = d.patients_known }
   end
   for i, p in ipairs(result.pipeline) do
@@ -112,7 +113,7 @@ local function key_tiles(result)
   local p = result.patients
   tiles[#tiles + 1] = { p.known > 0 and tostring(p.multi_image) or "?", "patients with several images",
     p.known > 0 and ("of %d known"):format(p.known) or "patients are unknown" }
-  tiles[#tiles + 1] = { tostring(#result.duplicates), "pairs of one image", "exact or near copies" }
+  tiles[#tiles + 1] = { tostring(#result.duplicates), "pairs of one image", "exact, near, changed or suspect" }
   return html.tiles(tiles)
 end
 
@@ -136,7 +137,8 @@ function page.sections(result, picture)
   local pairs_, rows = figure.pairs(result), {}
   for i = 1, math.min(#result.duplicates, 50) do
     local d = result.duplicates[i]
-    rows[i] = { d.kind, d.a, d.b, ("%.3f"):format(d.correlation), d.same_class and "one" or "two",
+    rows[i] = { d.how and d.kind .. ": " .. d.how or d.kind, d.a, d.b, ("%.3f"):format(d.correlation),
+      d.same_class and "one" or "two",
       d.patients_known and (d.same_patient and "one" or "two") or "unknown" }
   end
   add("duplicates", "Copies and patients", html.p(words.duplicates(result)) .. html.p(result.leakage.sentence)

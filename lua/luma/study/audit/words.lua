@@ -53,22 +53,33 @@ function words.pair(pair)
   local marks = {}
   if not pair.same_class then marks[#marks + 1] = "different classes" end
   if pair.patients_known then marks[#marks + 1] = pair.same_patient and "one patient" or "two patients" end
-  return ("%s: %s and %s%s%s"):format(pair.kind, text.printable(pair.a, 48), text.printable(pair.b, 48),
-    pair.kind == "near" and (", correlation %.3f"):format(pair.correlation) or "",
+  return ("%s: %s and %s%s%s%s"):format(pair.kind, text.printable(pair.a, 48), text.printable(pair.b, 48),
+    pair.how and ", " .. pair.how or "",
+    pair.kind ~= "exact" and (", correlation %.3f"):format(pair.correlation) or "",
     #marks > 0 and " (" .. table.concat(marks, ", ") .. ")" or "")
 end
 
 --- How many duplicates of which kind, in a sentence.
 function words.duplicates(result)
-  local exact, across = 0, 0
+  local exact, near, changed, across, suspect = 0, 0, 0, 0, 0
   for _, pair in ipairs(result.duplicates) do
-    if pair.kind == "exact" then exact = exact + 1 end
-    if not pair.same_class then across = across + 1 end
+    if pair.kind == "suspect" then
+      suspect = suspect + 1
+    else
+      if pair.kind == "exact" then exact = exact + 1 elseif pair.how then changed = changed + 1 else near = near + 1 end
+      if not pair.same_class then across = across + 1 end
+    end
   end
-  local n = #result.duplicates
-  if n == 0 then return "No two images are the same or nearly so." end
-  return ("%s of the same image: %d exact, %d near; %s."):format(text.plural(n, "pair"), exact, n - exact,
-    across == 0 and "none across classes" or ("%d with different classes"):format(across))
+  local n = exact + near + changed
+  local doubt = suspect == 0 and "" or (" %s may be of one image: look at them."):format(text.plural(suspect,
+    n == 0 and "pair" or "more pair"))
+  if n == 0 then
+    return suspect == 0 and "No two images are the same or nearly so."
+      or "No two images are certainly the same." .. doubt
+  end
+  local also = changed == 0 and "" or (", %d changed (mirrored, turned, inverted, cropped, tilted)"):format(changed)
+  return ("%s of the same image: %d exact, %d near%s; %s.%s"):format(text.plural(n, "pair"), exact, near, also,
+    across == 0 and "none across classes" or ("%d with different classes"):format(across), doubt)
 end
 
 --- What a reader should take away, the weightiest first: a list of sentences.

@@ -41,7 +41,7 @@ local function torn(fold, seen)
   end
   for _, pair in ipairs(seen.duplicates) do
     local a, b = part[pair.i], part[pair.j]
-    if a and b and a ~= b and (a == "test" or b == "test") then out[#out + 1] = pair end
+    if pair.kind ~= "suspect" and a and b and a ~= b and (a == "test" or b == "test") then out[#out + 1] = pair end
   end
   return out
 end
