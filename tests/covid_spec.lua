@@ -243,7 +243,8 @@ describe("luma covid #slow", function()
 
   it("answers bad input in one line and leaves nothing behind", function()
     local function fails(args, words)
-      local code, text = shell(("scripts/luma covid --out %s %s"):format(at "bad", args))
+      -- Two images of one drawn patient are one drawing, tilted: without patients that is a leak, another fault.
+      local code, text = shell(("scripts/luma covid --allow-leak --out %s %s"):format(at "bad", args))
       assert.equal(1, code, args)
       local last = text:match "([^\n]*)\n$"
       assert.truthy(last:find("^luma covid: ") and last:find(words, 1, true), text)
