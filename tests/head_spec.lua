@@ -44,6 +44,54 @@ describe("the logistic head", function()
     end)
   end
 
+  it("finds a rare class when every class counts alike, with either head", function()
+    local n, rare = 80, 5
+    local rng = luma.rng(9)
+    local x, rows, numbers = luma.randn(n, 2, { rng = rng }), {}, {}
+    for i = 1, n do
+      local is = i % (n // rare) == 0
+      rows[i], numbers[i] = { path = "p" .. i, name = "p" .. i, class = is and "rare" or "usual" }, i
+      if is then x[{ i, 1 }] = x[{ i, 1 }] + 1.2 end
+    end
+    local index = luma.data.Index(rows)
+    local features = { x = x, input = { width = 2, shape = { 1, 1, 2 } } }
+    function features.rows_of(_, list) return list, list end
+    function features.plain(_, list) return x:index_select(1, luma.tensor(list, "i32")) end
+    local function once(list)
+      local given = false
+      return function()
+        if given then return nil end
+        given = true
+        return features:plain(list), list
+      end
+    end
+    function features.plain_batches(_, list) return once(list) end
+    function features.training_batches(_, list) return once(list) end
+    for _, kind in ipairs { "logistic", "adam" } do
+      local found = {}
+      for _, weights in ipairs { "none", "balanced" } do
+        local net = head.train { config = { head = kind, c = 1, dropout = 0, epochs = 300, seed = 1, rate = 0.05,
+          batch = n, schedule = "constant", class_weights = weights }, index = index, features = features, fold = 1,
+          train = numbers, val = {} }
+        found[weights] = 0
+        for i, p in ipairs(head.probabilities(net, x)) do
+          if rows[i].class == "rare" and head.argmax(p) == 1 then found[weights] = found[weights] + 1 end
+        end
+      end
+      assert.is_true(found.balanced >= 3 and found.none <= 1, ("%s: %d, %d"):format(kind, found.none, found.balanced))
+    end
+    local w = head.class_weights({ class_weights = "balanced" }, index, numbers)
+    assert.near(n / (2 * rare), w[1], 1e-5)
+    assert.near(n / (2 * (n - rare)), w[2], 1e-5)
+    assert.is_nil(head.class_weights({}, index, numbers))
+    local settings = require "luma.study.covid.options"
+    assert.equal("balanced", settings.resolve({ class_weights = "balanced" }).class_weights)
+    assert.error_matches(function() settings.resolve { class_weights = "some" } end,
+      "%-%-class%-weights must be one of none, balanced, got 'some'")
+    assert.error_matches(function() settings.resolve { class_weights = "balanced", faithful = true } end,
+      "%-%-class%-weights balanced does not go with %-%-faithful")
+  end)
+
   it("takes the penalty that a grid names", function()
     assert.equal(5, grid.over({ c = 0.1 }, { c = 5 }).c)
     assert.equal(0.1, grid.over({ c = 0.1 }, nil).c)

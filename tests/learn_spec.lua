@@ -40,6 +40,36 @@ describe("learn", function()
     end
   end)
 
+  it("a class of weight 2 counts as if each of its rows stood there twice", function()
+    for _, classes in ipairs { 2, 3 } do
+      local rng, x, y, x2, y2 = luma.rng(4), {}, {}, {}, {}
+      for i = 1, 40 do
+        local class = i % classes + 1
+        local row = { rng:uniform(-1, 1) + class, rng:uniform(-1, 1) }
+        for n = 1, class == 2 and 2 or 1 do
+          x2[#x2 + 1], y2[#y2 + 1] = row, class
+          if n == 1 then x[#x + 1], y[#y + 1] = row, class end
+        end
+      end
+      local function fit(rows, labels, weights)
+        return (luma.core.learn.logistic_fit(luma.tensor(rows), luma.tensor(labels, "i32"), { classes = classes,
+          tolerance = 1e-10, weights = weights and luma.tensor(weights, "f32") })):totable()
+      end
+      local weights = classes == 2 and { 1, 2 } or { 1, 2, 1 }
+      near(fit(x2, y2), fit(x, y, weights), 1e-7, "coefficient")
+      local plain = fit(x, y)
+      assert.is_true(math.abs(plain[1][3] - fit(x, y, weights)[1][3]) > 0.05)
+    end
+    local x, y = luma.tensor { { 1 }, { 2 } }, luma.tensor({ 1, 2 }, "i32")
+    for _, bad in ipairs { luma.ones(3), luma.tensor({ 1, 1 }, "i32"), 7 } do
+      assert.error_matches(function() luma.core.learn.logistic_fit(x, y, { weights = bad }) end,
+        "weights must be a plain f32 tensor of 2 elements")
+    end
+    assert.error_matches(function()
+      luma.core.learn.logistic_fit(x, y, { weights = luma.tensor { 1, -1 } })
+    end, "weight %-1 of class 2")
+  end)
+
   it("one tree cuts where scikit-learn's does (learn.forest_fit, learn.forest_predict)", function()
     local case = reference.tree
     local x, y = luma.tensor(case.x, "f32"), luma.tensor(case.y, "i32")

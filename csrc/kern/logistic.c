@@ -72,13 +72,15 @@ static bool loss_gradient(const lm_logistic *p, const double *x, const int32_t *
   double sum = 0.0;
   for (int64_t i = 0; i < p->n; i++) { /* scores become d loss / d score */
     double *z = scores + i * k;
+    const double weight = p->weights != NULL ? (double)p->weights[y[i]] : 1.0;
     if (k == 1) {
-      sum += softplus(*z) - (y[i] == 1 ? *z : 0.0);
-      *z = sigmoid(*z) - (double)(y[i] == 1);
+      sum += weight * (softplus(*z) - (y[i] == 1 ? *z : 0.0));
+      *z = weight * (sigmoid(*z) - (double)(y[i] == 1));
     } else {
       const double own = z[y[i]];
-      sum += softmax_row(z, k) - own;
+      sum += weight * (softmax_row(z, k) - own);
       z[y[i]] -= 1.0;
+      for (int j = 0; j < k; j++) z[j] *= weight;
     }
   }
   double penalty = 0.0;

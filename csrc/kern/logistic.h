@@ -1,7 +1,7 @@
 /* logistic.h: L2-regularised logistic regression, the audit's first question
  * to every feature table.
  *
- * Minimises  c * sum_i loss_i + |w|^2 / 2  without a penalty on the intercept:
+ * Minimises  c * sum_i weight(y_i) loss_i + |w|^2 / 2  without a penalty on the intercept:
  * scikit-learn's LogisticRegression(C=c).  Two classes have one weight vector
  * (logit of class 1), more have one each (softmax).  The minimum is unique, so
  * any converged solver agrees; this one is L-BFGS (Nocedal & Wright 2006,
@@ -12,11 +12,12 @@
 #include "core/base.h"
 
 typedef struct {
-  int64_t n, d;     /* rows, features; 1 or more each */
-  int classes;      /* 2 or more */
-  double c;         /* inverse strength of the penalty, > 0 */
-  int iterations;   /* at most */
-  double tolerance; /* stop when the largest |gradient| falls below it */
+  int64_t n, d;         /* rows, features; 1 or more each */
+  int classes;          /* 2 or more */
+  double c;             /* inverse strength of the penalty, > 0 */
+  int iterations;       /* at most */
+  double tolerance;     /* stop when the largest |gradient| falls below it */
+  const float *weights; /* (classes): what a row of each class counts; NULL: 1 */
 } lm_logistic;
 
 /* Weight vectors: 1 for two classes, else one a class. */

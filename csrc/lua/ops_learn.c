@@ -42,8 +42,29 @@ static const lm_tensor *push_f64(lua_State *L, const lm_tensor *x) {
   return wide;
 }
 
+/* The option weights, one for each class, or NULL; pushes the tensor, or nil. */
+static const float *push_class_weights(lua_State *L, int arg, int classes) {
+  if (!lua_istable(L, arg)) {
+    lua_pushnil(L);
+    return NULL;
+  }
+  if (lua_getfield(L, arg, "weights") == LUA_TNIL) return NULL;
+  const lm_tensor *w = luma_totensor(L, -1);
+  if (w == NULL || w->dtype != LM_F32 || w->shape.rank != 1 || w->shape.size[0] != classes ||
+      w->buffer == NULL || !lm_tensor_contiguous(w))
+    luma_argerror(L, arg,
+                  "option weights must be a plain f32 tensor of %d elements, one for each class",
+                  classes);
+  for (int j = 0; j < classes; j++)
+    if (!(lm_f32(w)[j] >= 0.0f && isfinite(lm_f32(w)[j])))
+      luma_argerror(L, arg,
+                    "option weights: weight %g of class %d is not a finite number from 0 on",
+                    (double)lm_f32(w)[j], j + 1);
+  return lm_f32(w);
+}
+
 static int l_logistic_fit(lua_State *L) {
-  static const char *const keys[] = {"classes", "c", "iterations", "tolerance", NULL};
+  static const char *const keys[] = {"classes", "c", "iterations", "tolerance", "weights", NULL};
   const lm_tensor *x = luma_checkplain(L, 1, LM_F32);
   const lm_tensor *y = luma_checkplain(L, 2, LM_I32);
   check_features(L, 1, x);
@@ -59,6 +80,7 @@ static int l_logistic_fit(lua_State *L) {
   p.c = luma_optnumber(L, 3, "c", 1.0, 1e-12, 1e12);
   p.iterations = (int)luma_optint(L, 3, "iterations", 1000, 1, 1000000);
   p.tolerance = luma_optnumber(L, 3, "tolerance", 1e-6, 0.0, 1.0);
+  p.weights = push_class_weights(L, 3, p.classes);
   int64_t doubles, bytes = 0;
   if (!lm_logistic_scratch(&p, &doubles) || !lm_mul(doubles, 8, &bytes))
     luma_argerror(L, 1, "too many features: %lld", (long long)p.d);
@@ -198,12 +220,12 @@ static int l_forest_predict(lua_State *L) {
 const luma_op luma_ops_learn[];
 const luma_op luma_ops_learn[] = {
     {"learn.logistic_fit",
-     "(x, labels [, {classes=2, c=1, iterations=1000, tolerance=1e-6}]) -> theta, iterations, "
-     "gradient",
+     "(x, labels [, {classes=2, c=1, iterations=1000, tolerance=1e-6, weights}]) -> theta, "
+     "iterations, gradient",
      "Logistic regression with an L2 penalty on x (rows, features) and labels (1-based): minimises "
-     "c "
-     "* sum of losses + |w|^2 / 2, as scikit-learn's LogisticRegression(C=c). theta is f64 (1 or "
-     "classes, features + 1), the intercept last; gradient is the largest one left.",
+     "c * sum of losses + |w|^2 / 2, as scikit-learn's LogisticRegression(C=c). weights: f32, what "
+     "a row of each class counts (scikit-learn's class_weight). theta is f64 (1 or classes, "
+     "features + 1), the intercept last; gradient is the largest one left.",
      l_logistic_fit, LUMA_FUNCTION},
     {"learn.logistic_predict", "(theta, x) -> proba",
      "Class probabilities (rows, classes), f64, of a theta from learn.logistic_fit.",

@@ -78,9 +78,11 @@ local Logistic = { __name = "luma.learn.Logistic" }
 Logistic.__index = Logistic
 
 --- Logistic regression on standardised features, L2 penalty 1/c (scikit-learn's
--- C).  Options: c (1), classes (2), iterations (1000), tolerance (1e-6).
+-- C).  Options: c (1), classes (2), iterations (1000), tolerance (1e-6), weights (f32,
+-- what a row of each class counts; 1).
 function learn.Logistic(opts)
-  local o = options.check("learn.Logistic", opts, { c = 1, classes = 2, iterations = 1000, tolerance = 1e-6 })
+  local o = options.check("learn.Logistic", opts, { c = 1, classes = 2, iterations = 1000, tolerance = 1e-6,
+    weights = options.optional })
   return setmetatable({ options = o }, Logistic)
 end
 

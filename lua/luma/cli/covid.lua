@@ -34,6 +34,8 @@ return {
     p:option("--augment", "How training views are moved: none, mild (5 degrees, 5 % shifts) or article (20 degrees, "
       .. "20 % shifts, flips). The plain view is always among them. Default: none for logistic, mild for adam.")
       :argname("none|mild|article")
+    p:option("--class-weights", "balanced: every class counts alike in training, however few its images; none "
+      .. "(default): every image does."):argname("none|balanced")
     p:flag("--no-twins", "Leave out the counterfactual twins (the same pipeline on images without their middle, ...).")
     p:option("--preset", "quick: 4 kept views of each training image; standard: 20; article: fresh views every epoch, "
       .. "500 epochs."):argname("NAME"):default("quick")

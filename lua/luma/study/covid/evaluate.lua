@@ -127,7 +127,7 @@ function evaluate.traps(numbers, counts, classes)
   end
   if most >= 3 * math.max(least, 1) then
     out[#out + 1] = ("The classes are out of balance (%d against %d images): judge by recall, F1 and AUC, not by "
-      .. "accuracy."):format(most, least)
+      .. "accuracy (--class-weights balanced makes them count alike in training)."):format(most, least)
   end
   if numbers.accuracy.value == 1 and total < 500 then
     out[#out + 1] = ("No mistake in %d images still allows an accuracy of %.2f; ask first whether something other "

@@ -139,6 +139,22 @@ local function groups(net, config)
   return { { params = net:get "dense":parameters() }, { params = back:parameters(), lr = config.base_rate } }
 end
 
+--- What an image of each class counts: n / (classes * images of the class) of the
+-- training part (scikit-learn's "balanced"), so that every class counts alike; nil
+-- without --class-weights balanced.
+function head.class_weights(config, index, numbers)
+  if config.class_weights ~= "balanced" then return nil end
+  local classes, encoder = #index.classes, index:encoder()
+  local counts, weights = {}, {}
+  for c = 1, classes do counts[c] = 0 end
+  for _, i in ipairs(numbers) do
+    local c = encoder:encode(index[i].class)
+    counts[c] = counts[c] + 1
+  end
+  for c = 1, classes do weights[c] = counts[c] > 0 and #numbers / (classes * counts[c]) or 0.0 end
+  return luma.tensor(weights, "f32")
+end
+
 -- The features of rows as the dense layer takes them: averaged over places.
 local function pooled(input, x)
   if input.pool ~= "gap" then return x:clone() end
@@ -170,7 +186,8 @@ local function fit_logistic(task, net)
   local deviation <close> = variance:sqrt():clamp(1e-12)
   local z <close> = centred / deviation
   local classes = #task.index.classes
-  local theta = luma.core.learn.logistic_fit(z, y, { c = task.config.c, classes = classes })
+  local theta = luma.core.learn.logistic_fit(z, y, { c = task.config.c, classes = classes,
+    weights = head.class_weights(task.config, task.index, task.train) })
   -- Back to features as they are: w = theta / deviation, b = intercept - w . mean.
   local dense = net:get "dense"
   local weight, bias = dense.weight, dense.bias
@@ -218,10 +235,12 @@ function head.train(task)
     unit = 1
   end
   local seen = 0
+  local weights = head.class_weights(config, task.index, task.train)
   local history, ending = train.fit {
     net = net, epochs = config.epochs,
     optimiser = optim.Adam(groups(net, config), { lr = head.rate(config, head.width(features.input)),
       weight_decay = config.l2 or 0 }),
+    loss = weights and function(out, y) return luma.cross_entropy(out, y, { weights = weights }) end or nil,
     schedule = config.schedule == "cosine" and optim.schedule.cosine { epochs = config.epochs } or nil,
     data = function(epoch)
       local rng = luma.rng(seed_of(config, task.fold), stream):fork(epoch)

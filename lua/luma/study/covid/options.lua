@@ -217,8 +217,12 @@ function settings.resolve(a)
     schedule = a.faithful and "constant" or "cosine", normalise = not a.faithful,
     faithful = a.faithful or false, size = 224,
     fresh = preset.fresh, test = 0.2, val = 0,
+    class_weights = a.class_weights and one_of("class-weights", a.class_weights, { "none", "balanced" }) or nil,
     group = not a.faithful, allow_leak = a.allow_leak or nil, twins = not a.no_twins,
   }
+  if a.faithful and c.class_weights == "balanced" then
+    fail("--class-weights balanced does not go with --faithful: the article counted every image alike")
+  end
   if type(a.classes) == "table" and #a.classes == 0 then a.classes = nil end
   c.data = a.data
   if a.data then

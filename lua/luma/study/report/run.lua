@@ -123,6 +123,8 @@ local function done(run)
     { "training", ("Adam, rate %.3g%s, batches of %d, %s; the last one is kept%s"):format(c.rate or m.rate or 0 / 0,
       c.schedule == "cosine" and " falling to 0 along a cosine" or "", c.batch, text.plural(c.epochs, "epoch"),
       c.normalise and "; features divided by their root mean square on the training part" or "") },
+    { "class weights", c.class_weights == "balanced" and "balanced: every class counts alike in training"
+      or "none: every image counts alike" },
     { "mode", m.faithful and "faithful: the article's choices, its mistakes included" or "fixed: the article's "
       .. "mistakes mended" },
     { "seed, threads", ("%d, %d"):format(m.seed, m.threads) },
