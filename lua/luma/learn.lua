@@ -168,4 +168,37 @@ function learn.cross_predict(make, x, y, folds)
   return result
 end
 
+--- Labels that out-of-fold probabilities contradict, by confident learning
+-- (Northcutt et al. 2021): an image counts as one of class k where its probability
+-- of k reaches the mean that images labelled k have; it is returned where that
+-- class, the likeliest of those reached, is another than its label.
+-- @param labels class ids from 1; probabilities rows that no model saw in training
+-- @return list of { i, other, p_label, p_other }, the surest first
+function learn.label_errors(labels, probabilities)
+  local classes = #(probabilities[1] or {})
+  local mean, count = {}, {}
+  for c = 1, classes do mean[c], count[c] = 0.0, 0 end
+  for i, p in ipairs(probabilities) do
+    local c = labels[i]
+    mean[c], count[c] = mean[c] + p[c], count[c] + 1
+  end
+  for c = 1, classes do mean[c] = count[c] > 0 and mean[c] / count[c] or math.huge end
+  local out = {}
+  for i, p in ipairs(probabilities) do
+    local best
+    for c = 1, classes do
+      if p[c] >= mean[c] and (not best or p[c] > p[best]) then best = c end
+    end
+    if best and best ~= labels[i] and p[best] > p[labels[i]] then
+      out[#out + 1] = { i = i, other = best, p_label = p[labels[i]], p_other = p[best] }
+    end
+  end
+  table.sort(out, function(a, b)
+    local x, y = a.p_other - a.p_label, b.p_other - b.p_label
+    if x ~= y then return x > y end
+    return a.i < b.i
+  end)
+  return out
+end
+
 return learn

@@ -306,6 +306,14 @@ features.metadata_columns = {
   { key = "date", title = "the date" },
 }
 
+--- Columns that tell how an image was taken, with a few values each.
+features.acquisition_columns = {
+  { key = "view", title = "the view" }, { key = "source", title = "the collection" },
+  { key = "modality", title = "the modality" }, { key = "location", title = "the place" },
+  { key = "country", title = "the country" }, { key = "device", title = "the device" },
+  { key = "sex", title = "the sex" },
+}
+
 --- The families that look at pixels or files; `lungs` says how the lungs are in
 -- view, where they are; `columns` gets the batch
 -- features.batch, whose files are {{height=, width=, channels=, file=audit.jpegfile}, ...}.

@@ -15,6 +15,9 @@
 --   imbalance{majority_accuracy, majority_class, sentence}
 --   pipeline[]{name, classes, differs, sentence}
 --   unread[]{name, class, reason}, notes[]
+--   outliers[]{name, class, spread}    images unlike all others
+--   labels{auc, list[]{name, class, other, p_class, p_other}}   labels that a model would change
+--   acquisition[]{column, class, values, n, auc}   columns that can be read from the images within one class
 
 local luma = require "luma"
 local bars = require "luma.study.audit.bars"
@@ -27,6 +30,7 @@ local page = require "luma.study.audit.page"
 local pipeline = require "luma.study.audit.pipeline"
 local reader = require "luma.study.audit.reader"
 local shortcuts = require "luma.study.audit.shortcuts"
+local space = require "luma.study.audit.space"
 local words = require "luma.study.audit.words"
 
 --- Opens a path as an index, named after it; options as luma.data.collections.open's.
@@ -173,6 +177,12 @@ local function ask(result, seen, together, o, step)
     return {}, asked
   end
   result.folds, result.asked = #folds, asked.classes
+  local rows = {}
+  for i, at in ipairs(place) do rows[i] = seen.space[at] end
+  local setting = { labels = labels, folds = folds, groups = keys }
+  result.labels = space.labels(asked, rows, setting)
+  for _, one in ipairs(result.labels.list) do one.i = place[one.i] end -- row numbers of the whole index
+  result.acquisition = space.acquisition(asked, rows, features.acquisition_columns, keys, o.seed)
   return shortcuts.run(asked, { tables = tables, labels = labels, groups = keys, folds = folds, seed = o.seed,
     step = step }), asked
 end
@@ -196,7 +206,7 @@ function audit.run(index, opts)
   options.integer("audit.run", "sample", o.sample, 10)
   options.integer("audit.run", "folds", o.folds, 2, 100)
   local meter <close> = o.meter("reading", #index, { unit = "images" })
-  local seen = reader.read(index, { step = function() meter:add(1) end })
+  local seen = reader.read(index, { step = function() meter:add(1) end, space = true })
   meter:done()
   local data = seen.index
   if #data == 0 then
@@ -209,6 +219,7 @@ function audit.run(index, opts)
     imbalance = imbalance(data), version = luma._VERSION,
   }
   for _, note in ipairs(index.notes) do result.notes[#result.notes + 1] = note end
+  result.outliers = space.outliers(data, seen.space)
   local left
   result.duplicates, left = duplicates.find(data, seen.images)
   if left > 0 then

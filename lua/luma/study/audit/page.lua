@@ -5,6 +5,8 @@ local figure = require "luma.study.audit.figure"
 local files = require "luma.base.files"
 local json = require "luma.base.json"
 local report = require "luma.study.report"
+local luma = require "luma"
+local space = require "luma.study.audit.space"
 local text = require "luma.base.text"
 local words = require "luma.study.audit.words"
 
@@ -53,6 +55,21 @@ function page.contract(result)
   for i, p in ipairs(result.pipeline) do
     out.pipeline[i] = { name = p.name, classes = p.classes, differs = p.differs, class = p.class,
       auc = p.auc and interval(p.auc), sentence = p.sentence }
+  end
+  out.outliers, out.acquisition = json.list {}, json.list {}
+  for i, one in ipairs(result.outliers or {}) do
+    out.outliers[i] = { name = one.name, class = one.class, spread = one.spread }
+  end
+  for i, a in ipairs(result.acquisition or {}) do
+    out.acquisition[i] = { column = a.column, class = a.class, values = plain(a.values), n = a.n,
+      auc = interval(a.auc) }
+  end
+  if result.labels then
+    out.labels = { auc = interval(result.labels.auc), list = json.list {} }
+    for i, one in ipairs(result.labels.list) do
+      out.labels.list[i] = { name = one.name, class = one.class, other = one.other, p_class = one.p_class,
+        p_other = one.p_other }
+    end
   end
   for i, u in ipairs(result.unread) do out.unread[i] = { name = u.name, class = u.class, reason = u.reason } end
   return out
@@ -117,6 +134,36 @@ local function key_tiles(result)
   return html.tiles(tiles)
 end
 
+local SHOWN = 12 -- pictures of a kind
+
+-- A picture of the index as a figure, or its caption alone where it cannot be read.
+local function pictured(index, i, caption, bold)
+  local x <close> = luma.image.load(index[i].path, { mode = "gray", strict = false })
+  local picture = ""
+  if x then
+    local small <close> = luma.image.resize(x, 168, 168, { method = "area" })
+    picture = html.image(luma.image.encode(small, "jpeg", { quality = 85 }), caption)
+  end
+  return html.figure(picture, caption, bold)
+end
+
+-- Images to look at: those unlike all others, and those whose label a model would
+-- change; nil when there are none.
+local function to_look_at(result)
+  local list, labels = {}, result.labels and result.labels.list or {}
+  for k = 1, math.min(SHOWN, #(result.outliers or {})) do
+    local one = result.outliers[k]
+    list[#list + 1] = pictured(result.index, one.i, ("%s, %s"):format(one.class, text.printable(one.name, 60)),
+      "Unlike all others:")
+  end
+  for k = 1, math.min(SHOWN, #labels) do
+    local one = labels[k]
+    list[#list + 1] = pictured(result.index, one.i, ("labelled %s, p %.2f; looks like %s, p %.2f. %s"):format(one.class,
+      one.p_class, one.other, one.p_other, text.printable(one.name, 60)), "Label?")
+  end
+  return #list > 0 and html.group("gallery", list) or nil
+end
+
 --- The sections of an audit page, for report:section.
 function page.sections(result, picture)
   local list = {}
@@ -145,6 +192,8 @@ function page.sections(result, picture)
     .. (#rows > 0 and html.table({ { "kind" }, { "image" }, { "image" }, { "correlation", numeric = true },
       { "classes" }, { "patients" } }, rows) or "")
     .. (pairs_ and html.figure(html.image(pairs_, "copies side by side"), "Copies side by side.") or ""))
+  local look = to_look_at(result)
+  if look then add("look", "Images to look at", list_of(space.sentences(result)) .. look) end
   add("pipeline", "Were the classes treated alike?", html.p(table.concat(words.treatment(result), " "))
     .. pipeline_table(result))
   local notes = { words.counts(result), result.imbalance.sentence }

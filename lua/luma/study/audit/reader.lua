@@ -9,6 +9,7 @@
 --                  bar_before, bar_after, look (audit.pipeline)
 --   seen.means     class -> mean gray image, f32 (224, 224)
 --   seen.tables    family name -> feature rows (audit.features)
+--   seen.space     rows of the embedded base's numbers (audit.space), where asked for
 
 local luma = require "luma"
 local bars = require "luma.study.audit.bars"
@@ -18,6 +19,7 @@ local jpegfile = require "luma.study.audit.jpegfile"
 local options = require "luma.base.options"
 local pipeline = require "luma.study.audit.pipeline"
 local rows_of = require "luma.data.index"
+local space = require "luma.study.audit.space"
 
 local reader = {}
 
@@ -69,9 +71,11 @@ local function one(path, copies)
 end
 
 --- Reads all files of an index.  opts: step (function(), called once an image);
--- copies (false): only what audit.duplicates needs, several times faster.
+-- copies (false): only what audit.duplicates needs, several times faster; space
+-- (false): the embedded base's numbers as well.
 function reader.read(index, opts)
-  local o = options.check("audit.read", opts, { step = options.optional, copies = false })
+  local o = options.check("audit.read", opts, { step = options.optional, copies = false, space = false })
+  local look, numbers = o.space and space.open() or nil, {}
   local kept, unread, images, tables = {}, {}, {}, {}
   for _, family in ipairs(features.families) do tables[family.name] = {} end
   local small, facts, sums, counts = {}, {}, {}, {}
@@ -86,6 +90,7 @@ function reader.read(index, opts)
       sums[class]:add_(gray)
       counts[class] = (counts[class] or 0) + 1
     end
+    if look then table.move(look(pixels), 1, #facts, #images - #facts + 1, numbers) end
     for _, family in ipairs(features.families) do
       table.move(family.columns(batch), 1, #facts, #images - #facts + 1, tables[family.name])
     end
@@ -109,7 +114,7 @@ function reader.read(index, opts)
   local means = {}
   for class, sum in pairs(sums) do means[class] = sum / counts[class] end
   local same = rows_of.new(kept, { name = index.name, missing = index.missing, notes = index.notes })
-  return { index = same, unread = unread, images = images, tables = tables, means = means }
+  return { index = same, unread = unread, images = images, tables = tables, means = means, space = numbers }
 end
 
 return reader

@@ -1,5 +1,6 @@
 --- audit.words: the audit as text for a terminal: one table, then what it means.
 
+local space = require "luma.study.audit.space"
 local text = require "luma.base.text"
 
 local words = {}
@@ -97,6 +98,7 @@ function words.findings(result)
   out[#out + 1] = result.bars.sentence
   out[#out + 1] = words.duplicates(result)
   out[#out + 1] = result.leakage.sentence
+  for _, sentence in ipairs(space.sentences(result)) do out[#out + 1] = sentence end
   if #result.classes > 1 then out[#out + 1] = result.imbalance.sentence end
   return out
 end
