@@ -50,7 +50,8 @@ describe("counterfactual twins", function()
     local function row(title, v) return { title = title, auc = { value = v, lo = v - 0.05, hi = v + 0.04 } } end
     local best = counterfactual.strongest({ row("twin", 0.7) }, { row("border", 0.57), row("thumbnail", 0.992) })
     assert.equal("thumbnail", best.title)
-    assert.equal("twin", counterfactual.strongest({ row("twin", 0.99) }, { row("border", 0.57) }).title)
+    assert.equal("the same pipeline with twin", counterfactual.strongest({ row("twin", 0.99) },
+      { row("border", 0.57) }).title)
     assert.matches("not below the model's", counterfactual.beside(best, { value = 0.95 }))
     assert.matches("its interval reaches the model's", counterfactual.beside(row("x", 0.90), { value = 0.93 }))
     assert.matches("the model is above its interval", counterfactual.beside(row("x", 0.60), { value = 0.93 }))

@@ -331,7 +331,7 @@ features.families = {
   { name = "colour", title = "the trace of colour", needs = "pixels", columns = colour },
   { name = "black_bars", title = "the number of black rows and columns", needs = "pixels",
     columns = bars },
-  { name = "dark_edges", title = "how dark the outermost rows and columns are", needs = "pixels",
+  { name = "dark_edges", title = "the darkness of the outermost rows and columns", needs = "pixels",
     columns = dark_edges },
   { name = "size", title = "the size and aspect of the image file", needs = "file", columns = original_size },
   { name = "file", title = "the file's size, compression and format", needs = "file", columns = file_traces },

@@ -32,7 +32,7 @@ counterfactual.list = {
     apply = function(x) return blank_inside(x, x:size(2) // 7) end }, -- 160 x 160 of 224 x 224
   { name = "border", title = "only a border of 1/14 of the side left",
     apply = function(x) return blank_inside(x, x:size(2) // 14) end },
-  { name = "low_pass", title = "reduced to 32 x 32 pixels and enlarged again",
+  { name = "low_pass", title = "the image reduced to 32 x 32 pixels and enlarged again",
     apply = function(x)
       local _, h, w = x:shape()
       local small <close> = image.resize(x, 32, 32, { method = "area" })
@@ -131,7 +131,9 @@ function counterfactual.strongest(twins, shortcuts)
     local v = row.auc and row.auc.value
     if v and v == v and (not best or v > best.auc.value) then best = { title = row.title, auc = row.auc } end
   end
-  for _, twin in ipairs(twins or {}) do offer(twin) end
+  for _, twin in ipairs(twins or {}) do
+    offer { title = "the same pipeline with " .. twin.title, auc = twin.auc }
+  end
   for _, s in ipairs(shortcuts or {}) do offer(s) end
   return best
 end

@@ -43,7 +43,8 @@ local function question(run)
   local tiles = html.tiles {
     { short(m.accuracy), "accuracy", range(m.accuracy) },
     { short(m.auc), "area under the ROC curve", range(m.auc) },
-    m.strongest and { short(m.strongest.auc), "AUC of the strongest baseline", m.strongest.title } or
+    m.strongest and { short(m.strongest.auc), "AUC of the strongest baseline",
+      ("%s; %s"):format(m.strongest.title, range(m.strongest.auc)) } or
     { ("%.0f s"):format(m.seconds.total), "computing time", ("%d threads"):format(m.threads) },
     { ("%d"):format(m.n), "tested images", m.folds and ("in %d folds"):format(#m.folds) or "never trained on" } }
   local notes, plain = {}, {}

@@ -48,7 +48,7 @@ nav a { margin-right: .9rem; white-space: nowrap; text-decoration: none; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .88rem; }
 @media (max-width: 30rem) { body { padding: .6rem .8rem 3rem; } th, td { padding: .3rem .4rem; }
   table { font-size: .86rem; } td.n, th.n { white-space: normal; overflow-wrap: normal; }
-  td:first-child { min-width: 4.2rem; }
+  td:first-child { min-width: 4.2rem; } pre { font-size: .68rem; white-space: pre-wrap; overflow-wrap: anywhere; }
   .tile b { font-size: 1.4rem; } .gallery { grid-template-columns: repeat(2, 1fr); } }
 @media print { :root { --back: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --accent: #000;
   --warn-back: #fff; --warn-ink: #000; --bad: #000; --shade: 120, 120, 120; }
