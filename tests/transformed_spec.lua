@@ -86,6 +86,17 @@ describe("changed copies", function()
     assert.is_true(n * (n - 1) / 2 > 10000)
   end)
 
+  it("published under two patients are found: the one pair of the raw collection", function()
+    local top, rows = "../shared/data/covid-chestxray/images", {}
+    if not files.exists(top) then return pending(top .. " absent") end
+    for i, name in ipairs(files.list(top)) do rows[i] = { path = files.join(top, name), name = name, class = "x" } end
+    local seen, found = reader.read(luma.data.Index(rows), { copies = true }), {}
+    for k, pair in ipairs((duplicates.find(seen.index, seen.images))) do
+      found[k] = ("%s %s %s"):format(pair.kind, pair.a, pair.b)
+    end
+    assert.same({ "near pneumonia-7.jpg streptococcus-pneumoniae-pneumonia-temporal-evolution-1-day1.jpg" }, found)
+  end)
+
   it("need more agreement where all pictures are alike", function()
     local alike, distinct = {}, {}
     for i = 1, 100 do alike[i], distinct[i] = 0.8 + 0.001 * i, 0.4 + 0.002 * i end

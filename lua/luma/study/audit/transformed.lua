@@ -16,11 +16,12 @@ local image = luma.image
 local transformed = {}
 
 --- candidate: agreement of the middle frequencies from which a pair is aligned;
--- near, suspect: agreement in detail after alignment from which it is called so, at
--- least; pairs: so many (and one more for two images) are aligned, the most alike
+-- alike: from which one that was left unaligned for want of time is counted;
+-- near, suspect: agreement in detail after alignment from which a pair is called so,
+-- at least; pairs: so many (and one more per image) are aligned, the most alike
 -- first; every_change: more images than this are compared mirrored, turned and
 -- inverted only.
-transformed.limits = { candidate = 0.88, near = 0.9, suspect = 0.8, pairs = 200, every_change = 4000 }
+transformed.limits = { candidate = 0.8, alike = 0.88, near = 0.9, suspect = 0.8, pairs = 20, every_change = 4000 }
 
 local THUMB, FINE, BLOCK = 64, 128, 256
 
@@ -92,6 +93,10 @@ local function changes(every)
   for _, degrees in ipairs { -4, -2, 2, 4 } do add(1, 1, math.rad(degrees), 0, 0) end
   add(0.85, 0.85, 0, 0, 0)
   add(0.8, 0.8, 0, 0, 0)
+  for at = -1, 1 do -- a band of the height or width: black bars that one copy still has
+    add(0.8, 1, 0, at * 0.1, 0)
+    add(1, 0.8, 0, 0, at * 0.1)
+  end
   for _, cut in ipairs { 0.05, 0.1 } do -- taken off both sides, one, or unequally
     local kept, move = 1 - cut, cut / 2
     for y = -1, 1 do
@@ -269,7 +274,7 @@ local function aligned(index, heads, known, list, most, win)
     local i, j = heads[c.a], heads[c.b]
     if known[math.min(i, j) .. " " .. math.max(i, j)] then goto continue end
     if #out >= most then
-      left = left + 1
+      left = left + (c.r >= transformed.limits.alike and 1 or 0)
       goto continue
     end
     if held_at ~= j then
@@ -301,7 +306,7 @@ function transformed.find(index, images, heads, known, visit)
   local limits = transformed.limits
   if #heads < 2 then return 0 end
   local win <close> = window(FINE)
-  local found, left = aligned(index, heads, known, candidates(images, heads, limits), limits.pairs + #heads // 2, win)
+  local found, left = aligned(index, heads, known, candidates(images, heads, limits), limits.pairs + #heads, win)
   local agreements = {}
   for k, one in ipairs(found) do agreements[k] = one.r end
   local near, suspect = transformed.thresholds(agreements)
