@@ -43,7 +43,7 @@ describe("conv2d", function()
     assert.matches("unknown option 'strides' %(known: stride, pad, dilation, groups, relu%)",
       message(luma.conv2d, x, w, { strides = 2 }))
     assert.matches('"same", got \'valid\'', message(luma.conv2d, x, w, { pad = "valid" }))
-    assert.matches("option stride must be in 1", message(luma.conv2d, x, w, { stride = 0 }))
+    assert.matches("option stride must be a whole number >= 1", message(luma.conv2d, x, w, { stride = 0 }))
     assert.matches("3 groups do not divide 4 input and 6 output channels",
       message(luma.conv2d, x, w, { groups = 3 }))
     assert.matches("options height and width of the input are required",

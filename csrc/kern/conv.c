@@ -21,28 +21,16 @@ const char *lm_conv_forced(void) {
 }
 
 lm_conv2d lm_conv2d_default(void) {
-  return (lm_conv2d){.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
-}
-
-/* Output size along one axis (d = 0 rows, 1 columns); 0 when the kernel does
- * not fit.  Fills the padding when "same" was asked for. */
-static int64_t out_size(lm_conv2d *p, int d, int64_t size, int64_t kernel) {
-  const int64_t reach = (kernel - 1) * p->dilation[d] + 1;
-  if (p->same) {
-    const int64_t out = lm_ceil_div(size, p->stride[d]);
-    const int64_t total = lm_max64(0, (out - 1) * p->stride[d] + reach - size);
-    p->pad[d] = total / 2;
-    p->pad[d + 2] = total - total / 2;
-  }
-  const int64_t room = size + p->pad[d] + p->pad[d + 2] - reach;
-  return room < 0 ? 0 : room / p->stride[d] + 1;
+  return (lm_conv2d){.window = lm_window_default(), .groups = 1};
 }
 
 /* Whether algorithm a can do this pass of this shape at all. */
 static bool applies(const lm_conv2d *p, lm_conv_pass pass, lm_conv_algo a) {
-  const bool winograd = p->kh == 3 && p->kw == 3 && p->stride[0] == 1 && p->stride[1] == 1 &&
-                        p->dilation[0] == 1 && p->dilation[1] == 1 && p->groups == 1;
-  const bool turnable = p->pad[0] <= 2 && p->pad[1] <= 2 && p->pad[2] <= 2 && p->pad[3] <= 2;
+  const bool winograd = p->window.kernel[0] == 3 && p->window.kernel[1] == 3 &&
+                        p->window.stride[0] == 1 && p->window.stride[1] == 1 &&
+                        p->window.dilation[0] == 1 && p->window.dilation[1] == 1 && p->groups == 1;
+  const bool turnable = p->window.pad[0] <= 2 && p->window.pad[1] <= 2 && p->window.pad[2] <= 2 &&
+                        p->window.pad[3] <= 2;
   switch (a) {
     case LM_CONV_GEMM: return true;
     case LM_CONV_WINOGRAD4: return winograd && (pass != LM_CONV_GRAD_INPUT || turnable);
@@ -106,8 +94,8 @@ bool lm_conv2d_plan(lm_conv2d *p, const lm_shape *x, const lm_shape *w, const lm
     return lm_fail_arg(e, 2, LM_E_SHAPE, "weight must have rank 4 (kh, kw, c, k), got %s",
                        lm_shape_text(w, text));
   p->n = x->size[0], p->h = x->size[1], p->w = x->size[2], p->c = x->size[3];
-  p->kh = w->size[0], p->kw = w->size[1], p->k = w->size[3];
-  if (p->kh < 1 || p->kw < 1)
+  p->window.kernel[0] = w->size[0], p->window.kernel[1] = w->size[1], p->k = w->size[3];
+  if (p->window.kernel[0] < 1 || p->window.kernel[1] < 1)
     return lm_fail_arg(e, 2, LM_E_SHAPE, "weight %s has an empty kernel", lm_shape_text(w, text));
   if (p->groups < 1 || p->c % p->groups != 0 || p->k % p->groups != 0)
     return lm_fail_arg(e, 2, LM_E_SHAPE,
@@ -119,16 +107,17 @@ bool lm_conv2d_plan(lm_conv2d *p, const lm_shape *x, const lm_shape *w, const lm
   if (b != NULL && (b->rank != 1 || b->size[0] != p->k))
     return lm_fail_arg(e, 3, LM_E_SHAPE, "bias must have shape [%lld], got %s", (long long)p->k,
                        lm_shape_text(b, text));
-  p->oh = out_size(p, 0, p->h, p->kh);
-  p->ow = out_size(p, 1, p->w, p->kw);
+  p->oh = lm_window_out(&p->window, 0, p->h);
+  p->ow = lm_window_out(&p->window, 1, p->w);
   if (p->oh == 0 || p->ow == 0)
     return lm_fail_arg(e, 2, LM_E_SHAPE,
                        "kernel %lldx%lld with dilation %lldx%lld does not fit input %lldx%lld with "
                        "padding {%lld, %lld, %lld, %lld}",
-                       (long long)p->kh, (long long)p->kw, (long long)p->dilation[0],
-                       (long long)p->dilation[1], (long long)p->h, (long long)p->w,
-                       (long long)p->pad[0], (long long)p->pad[1], (long long)p->pad[2],
-                       (long long)p->pad[3]);
+                       (long long)p->window.kernel[0], (long long)p->window.kernel[1],
+                       (long long)p->window.dilation[0], (long long)p->window.dilation[1],
+                       (long long)p->h, (long long)p->w, (long long)p->window.pad[0],
+                       (long long)p->window.pad[1], (long long)p->window.pad[2],
+                       (long long)p->window.pad[3]);
   int64_t count;
   const lm_shape y = lm_conv2d_shape_y(p);
   if (!lm_shape_count(&y, &count) || !lm_mul(count, 4, &count))
@@ -151,7 +140,7 @@ lm_shape lm_conv2d_shape_x(const lm_conv2d *p) {
   return (lm_shape){4, {p->n, p->h, p->w, p->c}};
 }
 lm_shape lm_conv2d_shape_w(const lm_conv2d *p) {
-  return (lm_shape){4, {p->kh, p->kw, p->c / p->groups, p->k}};
+  return (lm_shape){4, {p->window.kernel[0], p->window.kernel[1], p->c / p->groups, p->k}};
 }
 lm_shape lm_conv2d_shape_y(const lm_conv2d *p) {
   return (lm_shape){4, {p->n, p->oh, p->ow, p->k}};
@@ -169,8 +158,8 @@ lm_winograd lm_conv2d_winograd(const lm_conv2d *p) {
                        .h = p->h,
                        .w = p->w,
                        .c = p->c,
-                       .top = p->pad[0],
-                       .left = p->pad[1],
+                       .top = p->window.pad[0],
+                       .left = p->window.pad[1],
                        .oh = p->oh,
                        .ow = p->ow,
                        .k = p->k,
@@ -184,8 +173,8 @@ static lm_winograd gradient_winograd(const lm_conv2d *p) {
                        .h = p->oh,
                        .w = p->ow,
                        .c = p->k,
-                       .top = 2 - p->pad[0],
-                       .left = 2 - p->pad[1],
+                       .top = 2 - p->window.pad[0],
+                       .left = 2 - p->window.pad[1],
                        .oh = p->h,
                        .ow = p->w,
                        .k = p->c};

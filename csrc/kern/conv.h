@@ -17,6 +17,7 @@
 
 #include "core/shape.h"
 #include "kern/conv_winograd.h"
+#include "kern/window.h"
 
 typedef enum {
   LM_CONV_GEMM,
@@ -30,13 +31,11 @@ typedef enum { LM_CONV_FORWARD, LM_CONV_GRAD_INPUT, LM_CONV_GRAD_WEIGHT } lm_con
 
 typedef struct {
   /* the caller's */
-  int64_t stride[2], dilation[2]; /* rows, columns; >= 1 */
-  int64_t pad[4];                 /* top, left, bottom, right; >= 0 */
-  bool same;                      /* pad so that oh = ceil(h / stride); overrides pad */
-  int64_t groups;                 /* >= 1, divides c and k */
-  bool relu;                      /* forward: y = max(0, y) */
+  lm_window window; /* stride, dilation, pad, same; the plan fills kernel */
+  int64_t groups;   /* >= 1, divides c and k */
+  bool relu;        /* forward: y = max(0, y) */
   /* the plan's */
-  int64_t n, h, w, c, kh, kw, k, oh, ow;
+  int64_t n, h, w, c, k, oh, ow;
   lm_conv_algo algo[3]; /* by lm_conv_pass */
 } lm_conv2d;
 

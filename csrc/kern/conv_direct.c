@@ -28,8 +28,9 @@ bool lm_conv_direct_depthwise(const lm_conv2d *p) {
 
 /* Bounds that keep a strip not much larger than the input rows it holds. */
 bool lm_conv_direct_shallow(const lm_conv2d *p) {
-  return p->groups == 1 && p->c <= 16 && p->kh <= 11 && p->kw <= 11 && p->stride[0] <= 4 &&
-         p->stride[1] <= 4 && p->dilation[0] == 1 && p->dilation[1] == 1;
+  return p->groups == 1 && p->c <= 16 && p->window.kernel[0] <= 11 && p->window.kernel[1] <= 11 &&
+         p->window.stride[0] <= 4 && p->window.stride[1] <= 4 && p->window.dilation[0] == 1 &&
+         p->window.dilation[1] == 1;
 }
 
 /* ---- depthwise ---- */
@@ -47,15 +48,15 @@ static void depthwise_chunk(void *context, int64_t chunk, int worker) {
   const int64_t image = chunk / p->oh, oy = chunk % p->oh, c = p->c;
   float *row = s->y + chunk * p->ow * c;
   memset(row, 0, (size_t)(p->ow * c) * sizeof(float));
-  for (int64_t i = 0; i < p->kh; i++) {
-    const int64_t y = oy * p->stride[0] + i * p->dilation[0] - p->pad[0];
+  for (int64_t i = 0; i < p->window.kernel[0]; i++) {
+    const int64_t y = oy * p->window.stride[0] + i * p->window.dilation[0] - p->window.pad[0];
     if (y < 0 || y >= p->h) continue;
     for (int64_t ox = 0; ox < p->ow; ox++)
-      for (int64_t j = 0; j < p->kw; j++) {
-        const int64_t x = ox * p->stride[1] + j * p->dilation[1] - p->pad[1];
+      for (int64_t j = 0; j < p->window.kernel[1]; j++) {
+        const int64_t x = ox * p->window.stride[1] + j * p->window.dilation[1] - p->window.pad[1];
         if (x < 0 || x >= p->w) continue;
         const float *from = s->x + ((image * p->h + y) * p->w + x) * c,
-                    *w = s->w + (i * p->kw + j) * c;
+                    *w = s->w + (i * p->window.kernel[1] + j) * c;
         float *to = row + ox * c;
         for (int64_t q = 0; q < c; q++) to[q] += from[q] * w[q];
       }
@@ -88,12 +89,13 @@ typedef struct {
 } shallow_work;
 
 static shallow_work shallow(const lm_conv2d *p, void *scratch) {
-  shallow_work s = {.p = p, .f = kernels_here(), .taps = p->kh * p->kw * p->c};
+  shallow_work s = {
+      .p = p, .f = kernels_here(), .taps = p->window.kernel[0] * p->window.kernel[1] * p->c};
   s.panels = lm_ceil_div(p->k, s.f->panel);
   s.panel_step = s.taps * s.f->panel;
   const int64_t pixels = lm_ceil_div(p->ow, s.f->pixels) * s.f->pixels; /* whole tiles */
-  s.strip_row = ((pixels - 1) * p->stride[1] + p->kw) * p->c;
-  s.strip_all = line(p->kh * s.strip_row);
+  s.strip_row = ((pixels - 1) * p->window.stride[1] + p->window.kernel[1]) * p->c;
+  s.strip_all = line(p->window.kernel[0] * s.strip_row);
   s.panels_w = scratch;
   if (scratch != NULL) s.strips = s.panels_w + line(s.panels * s.panel_step);
   return s;
@@ -118,11 +120,11 @@ static void pack_weights(const shallow_work *s, const float *w) {
 /* The kh input rows under output row oy of an image; zeros outside it. */
 static void fill_strip(const shallow_work *s, int64_t image, int64_t oy, float *strip) {
   const lm_conv2d *p = s->p;
-  const int64_t left = lm_min64(p->pad[1] * p->c, s->strip_row),
+  const int64_t left = lm_min64(p->window.pad[1] * p->c, s->strip_row),
                 have = lm_min64(p->w * p->c, s->strip_row - left),
                 right = s->strip_row - left - have;
-  for (int64_t i = 0; i < p->kh; i++, strip += s->strip_row) {
-    const int64_t y = oy * p->stride[0] + i - p->pad[0];
+  for (int64_t i = 0; i < p->window.kernel[0]; i++, strip += s->strip_row) {
+    const int64_t y = oy * p->window.stride[0] + i - p->window.pad[0];
     if (y < 0 || y >= p->h) {
       memset(strip, 0, (size_t)s->strip_row * sizeof(float));
       continue;
@@ -136,7 +138,7 @@ static void fill_strip(const shallow_work *s, int64_t image, int64_t oy, float *
 static void shallow_chunk(void *context, int64_t chunk, int worker) {
   const shallow_work *s = context;
   const lm_conv2d *p = s->p;
-  const int64_t pixels = s->f->pixels, panel = s->f->panel, step = p->stride[1] * p->c;
+  const int64_t pixels = s->f->pixels, panel = s->f->panel, step = p->window.stride[1] * p->c;
   const float floor = p->relu ? 0 : -INFINITY;
   float *strip = s->strips + worker * s->strip_all, *row = s->y + chunk * p->ow * p->k;
   fill_strip(s, chunk / p->oh, chunk % p->oh, strip);
@@ -151,8 +153,9 @@ static void shallow_chunk(void *context, int64_t chunk, int worker) {
       if (s->b != NULL) memcpy(bias, s->b + k0, (size_t)have * sizeof(float));
       const bool whole = have == panel && count == pixels;
       float *to = row + ox * p->k + k0;
-      s->f->tile(strip + ox * step, s->strip_row, step, p->kh, p->kw * p->c, w, bias, floor,
-                 whole ? to : patch, whole ? p->k : panel);
+      s->f->tile(strip + ox * step, s->strip_row, step, p->window.kernel[0],
+                 p->window.kernel[1] * p->c, w, bias, floor, whole ? to : patch,
+                 whole ? p->k : panel);
       for (int64_t i = 0; !whole && i < count; i++)
         memcpy(to + i * p->k, patch + i * panel, (size_t)have * sizeof(float));
     }
@@ -193,7 +196,8 @@ static void grad_chunk(void *context, int64_t chunk, int worker) {
   const grad_work *g = context;
   const shallow_work *s = &g->s;
   const lm_conv2d *p = s->p;
-  const int64_t run = p->kw * p->c, last = lm_min64(p->n * p->oh, (chunk + 1) * g->chunk_rows);
+  const int64_t run = p->window.kernel[1] * p->c,
+                last = lm_min64(p->n * p->oh, (chunk + 1) * g->chunk_rows);
   float *strip = s->strips + worker * s->strip_all,
         *filled = g->rows + worker * line(p->ow * g->wide),
         *sum = g->sums + chunk * s->taps * g->wide;
@@ -207,10 +211,10 @@ static void grad_chunk(void *context, int64_t chunk, int worker) {
     if (g->wide > p->k) dy = filled;
     fill_strip(s, row / p->oh, row % p->oh, strip);
     for (int64_t q = 0; q < g->wide; q += s->f->panel)
-      for (int64_t i = 0; i < p->kh; i++)
+      for (int64_t i = 0; i < p->window.kernel[0]; i++)
         for (int64_t t = 0; t < run; t += s->f->most_taps)
           s->f->taps[lm_min64(s->f->most_taps, run - t)](
-              strip + i * s->strip_row + t, p->stride[1] * p->c, p->ow, dy + q, g->wide,
+              strip + i * s->strip_row + t, p->window.stride[1] * p->c, p->ow, dy + q, g->wide,
               sum + (i * run + t) * g->wide + q, g->wide);
   }
 }

@@ -35,14 +35,15 @@ typedef struct {
 
 static work setup(const lm_conv2d *p, void *scratch) {
   work s = {.p = p, .scratch = scratch, .cg = p->c / p->groups, .kg = p->k / p->groups};
-  s.depth = p->kh * p->kw * s.cg;
+  s.depth = p->window.kernel[0] * p->window.kernel[1] * s.cg;
   s.area = p->oh * p->ow;
   s.step = lm_max64(16, lm_min64(1024, COL_FLOATS / lm_max64(1, s.depth)));
   s.cuts = lm_ceil_div(s.area, s.step);
   s.blocks = p->n * s.cuts;
   s.slots = lm_max64(1, lm_min64(MAX_SLOTS, s.blocks / 4));
-  s.plain = p->kh == 1 && p->kw == 1 && p->stride[0] == 1 && p->stride[1] == 1 &&
-            p->pad[0] + p->pad[1] + p->pad[2] + p->pad[3] == 0;
+  s.plain = p->window.kernel[0] == 1 && p->window.kernel[1] == 1 && p->window.stride[0] == 1 &&
+            p->window.stride[1] == 1 &&
+            p->window.pad[0] + p->window.pad[1] + p->window.pad[2] + p->window.pad[3] == 0;
   return s;
 }
 
@@ -78,8 +79,8 @@ typedef struct {
 } place;
 static place place_of(const lm_conv2d *p, int64_t q) {
   const int64_t area = p->oh * p->ow, r = q % area;
-  return (place){q / area, r / p->ow * p->stride[0] - p->pad[0],
-                 r % p->ow * p->stride[1] - p->pad[1]};
+  return (place){q / area, r / p->ow * p->window.stride[0] - p->window.pad[0],
+                 r % p->ow * p->window.stride[1] - p->window.pad[1]};
 }
 
 /* col[pixel][kh][kw][cg] for output pixels q0 .. q0+count-1 of one group. */
@@ -88,17 +89,18 @@ static void im2col(const work *s, int64_t group, int64_t q0, int64_t count, floa
   const size_t cell = (size_t)s->cg * sizeof(float);
   for (int64_t q = q0; q < q0 + count; q++) {
     const place at = place_of(p, q);
-    for (int64_t i = 0; i < p->kh; i++) {
-      const int64_t y = at.y + i * p->dilation[0];
+    for (int64_t i = 0; i < p->window.kernel[0]; i++) {
+      const int64_t y = at.y + i * p->window.dilation[0];
       const float *row = s->x + (at.n * p->h + y) * p->w * p->c + group * s->cg;
       const bool inside = y >= 0 && y < p->h;
-      if (inside && p->groups == 1 && p->dilation[1] == 1 && at.x >= 0 && at.x + p->kw <= p->w) {
-        memcpy(col, row + at.x * p->c, (size_t)p->kw * cell); /* one contiguous run */
-        col += p->kw * s->cg;
+      if (inside && p->groups == 1 && p->window.dilation[1] == 1 && at.x >= 0 &&
+          at.x + p->window.kernel[1] <= p->w) {
+        memcpy(col, row + at.x * p->c, (size_t)p->window.kernel[1] * cell); /* one contiguous run */
+        col += p->window.kernel[1] * s->cg;
         continue;
       }
-      for (int64_t j = 0; j < p->kw; j++, col += s->cg) {
-        const int64_t x = at.x + j * p->dilation[1];
+      for (int64_t j = 0; j < p->window.kernel[1]; j++, col += s->cg) {
+        const int64_t x = at.x + j * p->window.dilation[1];
         if (inside && x >= 0 && x < p->w)
           memcpy(col, row + x * p->c, cell);
         else
@@ -113,10 +115,10 @@ static void col2im_add(const work *s, int64_t group, int64_t q0, int64_t count, 
   const lm_conv2d *p = s->p;
   for (int64_t q = q0; q < q0 + count; q++) {
     const place at = place_of(p, q);
-    for (int64_t i = 0; i < p->kh; i++) {
-      const int64_t y = at.y + i * p->dilation[0];
-      for (int64_t j = 0; j < p->kw; j++, col += s->cg) {
-        const int64_t x = at.x + j * p->dilation[1];
+    for (int64_t i = 0; i < p->window.kernel[0]; i++) {
+      const int64_t y = at.y + i * p->window.dilation[0];
+      for (int64_t j = 0; j < p->window.kernel[1]; j++, col += s->cg) {
+        const int64_t x = at.x + j * p->window.dilation[1];
         if (y < 0 || y >= p->h || x < 0 || x >= p->w) continue;
         float *to = s->dx + ((at.n * p->h + y) * p->w + x) * p->c + group * s->cg;
         for (int64_t c = 0; c < s->cg; c++) to[c] += col[c];

@@ -23,9 +23,9 @@ static lm_winograd winograd_of(const lm_step *s, int64_t n) {
 }
 
 static bool halves(const lm_step *s) { /* the maximum that a convolution can fuse */
-  return !s->is_conv && s->pool.kernel_h == 2 && s->pool.kernel_w == 2 && s->pool.stride_h == 2 &&
-         s->pool.stride_w == 2 && !s->pool.same &&
-         s->pool.pad_top + s->pool.pad_left + s->pool.pad_bottom + s->pool.pad_right == 0;
+  const lm_window *k = &s->pool.window;
+  return !s->is_conv && k->kernel[0] == 2 && k->kernel[1] == 2 && k->stride[0] == 2 &&
+         k->stride[1] == 2 && !k->same && k->pad[0] + k->pad[1] + k->pad[2] + k->pad[3] == 0;
 }
 
 static int64_t plain_weights(const lm_step *s) {
@@ -62,8 +62,8 @@ bool lm_plan_build(lm_plan *p, int *source, lm_err *e) {
       at = lm_conv2d_shape_y(&s->conv);
     } else {
       if (!lm_pool2d_plan(&at, &s->pool, e)) return false;
-      at.size[1] = s->pool.out_h;
-      at.size[2] = s->pool.out_w;
+      at.size[1] = s->pool.oh;
+      at.size[2] = s->pool.ow;
     }
     if (!lm_shape_count(&at, &s->out)) return lm_fail(e, LM_E_SHAPE, "image too large");
     if (is_winograd(s)) {

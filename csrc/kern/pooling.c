@@ -15,61 +15,49 @@ enum {
   CHUNK_FLOATS = 1 << 16 /* values read by a forward chunk, about */
 };
 
-/* Output size of one axis; false when no window fits. */
-static bool plan_axis(int64_t in, int64_t kernel, int64_t stride, bool same, int64_t *before,
-                      int64_t *after, int64_t *out) {
-  if (same) {
-    *out = lm_ceil_div(in, stride);
-    const int64_t total = lm_max64(0, (*out - 1) * stride + kernel - in);
-    *before = total / 2;
-    *after = total - total / 2;
-    return in > 0;
-  }
-  const int64_t room = in + *before + *after - kernel;
-  *out = room < 0 ? 0 : room / stride + 1;
-  return room >= 0 && in > 0;
-}
-
 bool lm_pool2d_plan(const lm_shape *x, lm_pool2d *p, lm_err *e) {
   char text[LM_SHAPE_TEXT];
+  lm_window *k = &p->window;
   if (x->rank != 4)
     return lm_fail_arg(e, 1, LM_E_SHAPE, "rank 4 (n, h, w, c) expected, got %s",
                        lm_shape_text(x, text));
   p->n = x->size[0], p->h = x->size[1], p->w = x->size[2], p->c = x->size[3];
-  if (!p->same && (p->pad_top >= p->kernel_h || p->pad_bottom >= p->kernel_h ||
-                   p->pad_left >= p->kernel_w || p->pad_right >= p->kernel_w))
+  if (!k->same && (k->pad[0] >= k->kernel[0] || k->pad[2] >= k->kernel[0] ||
+                   k->pad[1] >= k->kernel[1] || k->pad[3] >= k->kernel[1]))
     return lm_fail_arg(e, 2, LM_E_ARGUMENT, "pad must be smaller than the %lldx%lld kernel",
-                       (long long)p->kernel_h, (long long)p->kernel_w);
-  if (!plan_axis(p->h, p->kernel_h, p->stride_h, p->same, &p->pad_top, &p->pad_bottom, &p->out_h) ||
-      !plan_axis(p->w, p->kernel_w, p->stride_w, p->same, &p->pad_left, &p->pad_right, &p->out_w))
-    return lm_fail_arg(e, 1, LM_E_SHAPE,
-                       "the %lldx%lld window does not fit the input %s padded to %lldx%lld",
-                       (long long)p->kernel_h, (long long)p->kernel_w, lm_shape_text(x, text),
-                       (long long)(p->h + p->pad_top + p->pad_bottom),
-                       (long long)(p->w + p->pad_left + p->pad_right));
+                       (long long)k->kernel[0], (long long)k->kernel[1]);
+  p->oh = lm_window_out(k, 0, p->h);
+  p->ow = lm_window_out(k, 1, p->w);
+  if (p->oh == 0 || p->ow == 0 || p->h == 0 || p->w == 0)
+    return lm_fail_arg(
+        e, 1, LM_E_SHAPE, "the %lldx%lld window does not fit the input %s padded to %lldx%lld",
+        (long long)k->kernel[0], (long long)k->kernel[1], lm_shape_text(x, text),
+        (long long)(p->h + k->pad[0] + k->pad[2]), (long long)(p->w + k->pad[1] + k->pad[3]));
   return true;
 }
 
 typedef struct {
   int64_t top, bottom, left, right; /* real pixels: [top, bottom) x [left, right) */
-} window;
+} span;
 
-static window window_at(const lm_pool2d *p, int64_t oh, int64_t ow) {
-  const int64_t y0 = oh * p->stride_h - p->pad_top, x0 = ow * p->stride_w - p->pad_left;
-  return (window){.top = lm_max64(0, y0),
-                  .bottom = lm_min64(p->h, y0 + p->kernel_h),
-                  .left = lm_max64(0, x0),
-                  .right = lm_min64(p->w, x0 + p->kernel_w)};
+static span span_at(const lm_pool2d *p, int64_t oh, int64_t ow) {
+  const int64_t y0 = oh * p->window.stride[0] - p->window.pad[0],
+                x0 = ow * p->window.stride[1] - p->window.pad[1];
+  return (span){.top = lm_max64(0, y0),
+                .bottom = lm_min64(p->h, y0 + p->window.kernel[0]),
+                .left = lm_max64(0, x0),
+                .right = lm_min64(p->w, x0 + p->window.kernel[1])};
 }
 
-static float window_scale(const lm_pool2d *p, const window *k) {
-  return 1.0f / (float)(p->count_pad ? p->kernel_h * p->kernel_w
+static float span_scale(const lm_pool2d *p, const span *k) {
+  return 1.0f / (float)(p->count_pad ? p->window.kernel[0] * p->window.kernel[1]
                                      : (k->bottom - k->top) * (k->right - k->left));
 }
 
 static bool is_2x2(const lm_pool2d *p) {
-  return p->kernel_h == 2 && p->kernel_w == 2 && p->stride_h == 2 && p->stride_w == 2 &&
-         p->pad_top == 0 && p->pad_left == 0 && p->h >= 2 * p->out_h && p->w >= 2 * p->out_w;
+  return p->window.kernel[0] == 2 && p->window.kernel[1] == 2 && p->window.stride[0] == 2 &&
+         p->window.stride[1] == 2 && p->window.pad[0] == 0 && p->window.pad[1] == 0 &&
+         p->h >= 2 * p->oh && p->w >= 2 * p->ow;
 }
 
 typedef struct {
@@ -104,19 +92,19 @@ static void max_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
-  const int64_t c = p->c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  const int64_t c = p->c, end = lm_min64(p->n * p->oh, (chunk + 1) * w->rows);
   const bool quick = is_2x2(p);
   for (int64_t row = chunk * w->rows; row < end; row++) {
-    const float *image = w->x + row / p->out_h * p->h * p->w * c;
-    const int64_t oh = row % p->out_h;
-    float *y = w->out + row * p->out_w * c;
+    const float *image = w->x + row / p->oh * p->h * p->w * c;
+    const int64_t oh = row % p->oh;
+    float *y = w->out + row * p->ow * c;
     if (quick) {
       const float *top = image + 2 * oh * p->w * c;
-      max_row_2x2(top, top + p->w * c, p->out_w, c, y);
+      max_row_2x2(top, top + p->w * c, p->ow, c, y);
       continue;
     }
-    for (int64_t ow = 0; ow < p->out_w; ow++, y += c) {
-      const window k = window_at(p, oh, ow);
+    for (int64_t ow = 0; ow < p->ow; ow++, y += c) {
+      const span k = span_at(p, oh, ow);
       memcpy(y, image + (k.top * p->w + k.left) * c, (size_t)c * sizeof *y);
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
@@ -132,13 +120,13 @@ static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
-  const int64_t c = p->c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  const int64_t c = p->c, end = lm_min64(p->n * p->oh, (chunk + 1) * w->rows);
   for (int64_t row = chunk * w->rows; row < end; row++) {
-    const float *image = w->x + row / p->out_h * p->h * p->w * c;
-    float *y = w->out + row * p->out_w * c;
-    for (int64_t ow = 0; ow < p->out_w; ow++, y += c) {
-      const window k = window_at(p, row % p->out_h, ow);
-      const float scale = window_scale(p, &k);
+    const float *image = w->x + row / p->oh * p->h * p->w * c;
+    float *y = w->out + row * p->ow * c;
+    for (int64_t ow = 0; ow < p->ow; ow++, y += c) {
+      const span k = span_at(p, row % p->oh, ow);
+      const float scale = span_scale(p, &k);
       memset(y, 0, (size_t)c * sizeof *y);
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
@@ -152,10 +140,11 @@ static void avg_fwd_chunk(void *context, int64_t chunk, int worker) {
 }
 
 static bool run_fwd(lm_chunk_fn fn, const lm_pool2d *p, const float *x, float *y) {
-  const int64_t row = lm_max64(1, p->kernel_h * p->w * p->c); /* values read for one output row */
+  const int64_t row = lm_max64(
+      1, lm_min64(p->window.kernel[0], p->h) * p->w * p->c); /* values read for one output row */
   work w = {.p = p, .x = x, .out = y, .rows = lm_max64(1, CHUNK_FLOATS / row)};
   if (p->c == 0) return true;
-  return lm_parallel(lm_ceil_div(p->n * p->out_h, w.rows), fn, &w);
+  return lm_parallel(lm_ceil_div(p->n * p->oh, w.rows), fn, &w);
 }
 
 bool lm_max_pool2d_fwd(const lm_pool2d *p, const float *x, float *y) {
@@ -192,13 +181,13 @@ static void max_bwd_2x2_chunk(void *context, int64_t chunk, int worker) {
   (void)worker;
   const work *w = context;
   const lm_pool2d *p = w->p;
-  const int64_t c = p->c, line = p->w * c, end = lm_min64(p->n * p->out_h, (chunk + 1) * w->rows);
+  const int64_t c = p->c, line = p->w * c, end = lm_min64(p->n * p->oh, (chunk + 1) * w->rows);
   for (int64_t row = chunk * w->rows; row < end; row++) {
-    const int64_t oh = row % p->out_h, at = (row / p->out_h * p->h + 2 * oh) * line;
-    const int64_t used = 2 * p->out_w * c, last = oh == p->out_h - 1 ? p->h - 2 * oh : 2;
+    const int64_t oh = row % p->oh, at = (row / p->oh * p->h + 2 * oh) * line;
+    const int64_t used = 2 * p->ow * c, last = oh == p->oh - 1 ? p->h - 2 * oh : 2;
     float *dx = w->out + at;
-    max_bwd_row_2x2(w->dy + row * p->out_w * c, w->y + row * p->out_w * c, w->x + at,
-                    w->x + at + line, p->out_w, c, dx, dx + line);
+    max_bwd_row_2x2(w->dy + row * p->ow * c, w->y + row * p->ow * c, w->x + at, w->x + at + line,
+                    p->ow, c, dx, dx + line);
     for (int64_t r = 0; r < last; r++) { /* an odd column or row belongs to no window */
       const int64_t from = r < 2 ? used : 0;
       memset(dx + r * line + from, 0, (size_t)(line - from) * sizeof *dx);
@@ -217,10 +206,10 @@ static void max_bwd_chunk(void *context, int64_t chunk, int worker) {
   const float *x = w->x + n * p->h * p->w * c + first;
   float *dx = w->out + n * p->h * p->w * c + first;
   for (int64_t i = 0; i < p->h * p->w; i++) memset(dx + i * c, 0, (size_t)len * sizeof *dx);
-  for (int64_t oh = 0; oh < p->out_h; oh++)
-    for (int64_t ow = 0; ow < p->out_w; ow++) {
-      const window k = window_at(p, oh, ow);
-      const int64_t o = ((n * p->out_h + oh) * p->out_w + ow) * c + first;
+  for (int64_t oh = 0; oh < p->oh; oh++)
+    for (int64_t ow = 0; ow < p->ow; ow++) {
+      const span k = span_at(p, oh, ow);
+      const int64_t o = ((n * p->oh + oh) * p->ow + ow) * c + first;
       const float *m = w->y + o, *dy = w->dy + o;
       float left[BLOCK]; /* dy, or 0 once a pixel of the window has taken it */
       memcpy(left, dy, (size_t)len * sizeof *left);
@@ -246,11 +235,11 @@ static void avg_bwd_chunk(void *context, int64_t chunk, int worker) {
   const int64_t first = chunk % blocks * BLOCK, len = lm_min64(BLOCK, c - first);
   float *dx = w->out + n * p->h * p->w * c + first;
   for (int64_t i = 0; i < p->h * p->w; i++) memset(dx + i * c, 0, (size_t)len * sizeof *dx);
-  for (int64_t oh = 0; oh < p->out_h; oh++)
-    for (int64_t ow = 0; ow < p->out_w; ow++) {
-      const window k = window_at(p, oh, ow);
-      const float scale = window_scale(p, &k);
-      const float *dy = w->dy + ((n * p->out_h + oh) * p->out_w + ow) * c + first;
+  for (int64_t oh = 0; oh < p->oh; oh++)
+    for (int64_t ow = 0; ow < p->ow; ow++) {
+      const span k = span_at(p, oh, ow);
+      const float scale = span_scale(p, &k);
+      const float *dy = w->dy + ((n * p->oh + oh) * p->ow + ow) * c + first;
       for (int64_t r = k.top; r < k.bottom; r++)
         for (int64_t s = k.left; s < k.right; s++) {
           float *d = dx + (r * p->w + s) * c;
@@ -266,7 +255,7 @@ bool lm_max_pool2d_bwd(const lm_pool2d *p, const float *dy, const float *x, cons
   if (p->c == 0) return true;
   if (!is_2x2(p)) return lm_parallel(p->n * lm_ceil_div(p->c, BLOCK), max_bwd_chunk, &w);
   w.rows = lm_max64(1, CHUNK_FLOATS / (4 * p->w * p->c));
-  return lm_parallel(lm_ceil_div(p->n * p->out_h, w.rows), max_bwd_2x2_chunk, &w);
+  return lm_parallel(lm_ceil_div(p->n * p->oh, w.rows), max_bwd_2x2_chunk, &w);
 }
 
 bool lm_avg_pool2d_bwd(const lm_pool2d *p, const float *dy, float *dx) {

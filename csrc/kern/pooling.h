@@ -4,14 +4,13 @@
 #define LM_POOLING_H
 
 #include "core/shape.h"
+#include "kern/window.h"
 
 typedef struct {
-  int64_t kernel_h, kernel_w, stride_h, stride_w;
-  int64_t pad_top, pad_left, pad_bottom, pad_right;
-  bool same;          /* pad like Keras "same": out = ceil(in / stride) */
+  lm_window window;   /* dilation is 1 */
   bool count_pad;     /* average: divide by the whole window, padding included */
   int64_t n, h, w, c; /* filled by the plan */
-  int64_t out_h, out_w;
+  int64_t oh, ow;
 } lm_pool2d;
 
 /* Checks x's shape against *p and fills the sizes (and the pads when `same`).

@@ -443,6 +443,7 @@ extern const luma_op luma_ops_prepare[];
 extern const luma_op luma_ops_random[];
 extern const luma_op luma_ops_reduce[];
 extern const luma_op luma_ops_step[];
+extern const luma_op luma_ops_window[];
 
 static const luma_op *const tables[] = {
     knobs,
@@ -471,6 +472,7 @@ static const luma_op *const tables[] = {
     luma_ops_random,
     luma_ops_reduce,
     luma_ops_step,
+    luma_ops_window,
 };
 /* clang-format on */
 

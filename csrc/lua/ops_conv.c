@@ -1,59 +1,17 @@
 /* ops_conv.c: convolution, its gradients, and the reference versions. */
-#include <string.h>
-
 #include "kern/conv.h"
 #include "kern/dense.h"
 #include "lua/luma.h"
-#include "lua/ops_conv.h"
+#include "lua/window.h"
 #include "ref/conv.h"
 
 /* ---- options ---- */
 
-void luma_optnumbers(lua_State *L, int arg, const char *key, int64_t lo, int64_t *out, int count) {
-  enum { MOST = 1 << 30 }; /* keeps every later product far from overflow */
-  if (lua_isnoneornil(L, arg)) return;
-  const int type = lua_getfield(L, arg, key);
-  if (type == LUA_TNIL) {
-    lua_pop(L, 1);
-    return;
-  }
-  if (type != LUA_TTABLE) {
-    const int64_t v = luma_optint(L, arg, key, lo, lo, MOST);
-    for (int i = 0; i < count; i++) out[i] = v;
-    lua_pop(L, 1);
-    return;
-  }
-  if (luaL_len(L, -1) != count)
-    luma_argerror(L, arg, "option %s must be a number or a table of %d, got %lld entries", key,
-                  count, (long long)luaL_len(L, -1));
-  for (int i = 0; i < count; i++) {
-    int exact;
-    lua_geti(L, -1, i + 1);
-    out[i] = lua_tointegerx(L, -1, &exact);
-    if (!exact || out[i] < lo || out[i] > MOST)
-      luma_argerror(L, arg, "option %s[%d] must be a whole number in %lld..%d, got %s", key, i + 1,
-                    (long long)lo, MOST, luaL_tolstring(L, -1, NULL));
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-lm_conv2d luma_optgeometry(lua_State *L, int arg) {
+/* The window and groups of the options at arg. */
+static lm_conv2d geometry(lua_State *L, int arg) {
   lm_conv2d p = lm_conv2d_default();
-  luma_optnumbers(L, arg, "stride", 1, p.stride, 2);
-  luma_optnumbers(L, arg, "dilation", 1, p.dilation, 2);
+  luma_optwindow(L, arg, &p.window);
   p.groups = luma_optint(L, arg, "groups", 1, 1, INT32_MAX);
-  const int top = lua_gettop(L);
-  if (lua_istable(L, arg) && lua_getfield(L, arg, "pad") == LUA_TSTRING) {
-    if (strcmp(lua_tostring(L, -1), "same") != 0)
-      luma_argerror(L, arg,
-                    "option pad must be a number, {top, left, bottom, right} or \"same\", got '%s'",
-                    lua_tostring(L, -1));
-    p.same = true;
-  } else {
-    luma_optnumbers(L, arg, "pad", 0, p.pad, 4);
-  }
-  lua_settop(L, top);
   return p;
 }
 
@@ -79,7 +37,7 @@ static int l_conv2d(lua_State *L) {
   const lm_tensor *x = luma_checkplain(L, 1, LM_F32), *w = luma_checkplain(L, 2, LM_F32),
                   *b = opts == 3 ? NULL : luma_optplain(L, 3, LM_F32);
   luma_checkkeys(L, opts, forward_keys);
-  lm_conv2d p = luma_optgeometry(L, opts);
+  lm_conv2d p = geometry(L, opts);
   p.relu = luma_optboolean(L, opts, "relu", false);
   plan(L, &p, &x->shape, &w->shape, b != NULL ? &b->shape : NULL);
   const lm_shape shape = lm_conv2d_shape_y(&p);
@@ -100,7 +58,7 @@ static int l_grad_input(lua_State *L) {
   luma_checkkeys(L, 3, keys);
   luma_checkrank(L, 1, dy, 4, "(n, oh, ow, k)");
   luma_checkrank(L, 2, w, 4, "(kh, kw, c, k)");
-  lm_conv2d p = luma_optgeometry(L, 3);
+  lm_conv2d p = geometry(L, 3);
   int64_t channels;
   const int64_t height = luma_optint(L, 3, "height", 0, 1, INT32_MAX),
                 width = luma_optint(L, 3, "width", 0, 1, INT32_MAX);
@@ -129,10 +87,12 @@ static int l_grad_weight(lua_State *L) {
   luma_checkkeys(L, 3, keys);
   luma_checkrank(L, 1, x, 4, "(n, h, w, c)");
   luma_checkrank(L, 2, dy, 4, "(n, oh, ow, k)");
-  lm_conv2d p = luma_optgeometry(L, 3);
-  int64_t kernel[2] = {0, 0};
-  luma_optnumbers(L, 3, "kernel", 1, kernel, 2);
-  if (kernel[0] == 0) return luma_argerror(L, 3, "option kernel is required");
+  lm_conv2d p = geometry(L, 3);
+  lua_pushliteral(L, "kernel");
+  if (lua_isnil(L, 3) || lua_rawget(L, 3) == LUA_TNIL)
+    return luma_argerror(L, 3, "option kernel is required");
+  lua_settop(L, 3);
+  const int64_t *kernel = p.window.kernel;
   const lm_shape w = {4, {kernel[0], kernel[1], x->shape.size[3] / p.groups, dy->shape.size[3]}};
   plan(L, &p, &x->shape, &w, NULL);
   const lm_shape want = lm_conv2d_shape_y(&p);
@@ -194,14 +154,14 @@ static lm_ref_conv reference(const lm_conv2d *p) {
                        .h = p->h,
                        .w = p->w,
                        .c = p->c,
-                       .kh = p->kh,
-                       .kw = p->kw,
+                       .kh = p->window.kernel[0],
+                       .kw = p->window.kernel[1],
                        .k = p->k,
                        .oh = p->oh,
                        .ow = p->ow,
-                       .stride = {p->stride[0], p->stride[1]},
-                       .dilation = {p->dilation[0], p->dilation[1]},
-                       .pad = {p->pad[0], p->pad[1]},
+                       .stride = {p->window.stride[0], p->window.stride[1]},
+                       .dilation = {p->window.dilation[0], p->window.dilation[1]},
+                       .pad = {p->window.pad[0], p->window.pad[1]},
                        .groups = p->groups};
 }
 
@@ -210,7 +170,7 @@ static int l_ref_conv2d(lua_State *L) {
   const lm_tensor *x = luma_checktensor(L, 1), *w = luma_checktensor(L, 2),
                   *b = opts == 3 ? NULL : luma_opttensor(L, 3);
   luma_checkkeys(L, opts, forward_keys);
-  lm_conv2d p = luma_optgeometry(L, opts);
+  lm_conv2d p = geometry(L, opts);
   plan(L, &p, &x->shape, &w->shape, b != NULL ? &b->shape : NULL);
   const bool relu = luma_optboolean(L, opts, "relu", false);
   const lm_shape shape = lm_conv2d_shape_y(&p);
@@ -231,7 +191,7 @@ static int l_ref_grads(lua_State *L) {
   const lm_tensor *x = luma_checktensor(L, 1), *w = luma_checktensor(L, 2),
                   *dy = luma_checktensor(L, 3);
   luma_checkkeys(L, 4, keys);
-  lm_conv2d p = luma_optgeometry(L, 4);
+  lm_conv2d p = geometry(L, 4);
   plan(L, &p, &x->shape, &w->shape, NULL);
   const lm_shape want = lm_conv2d_shape_y(&p);
   char a[LM_SHAPE_TEXT], c[LM_SHAPE_TEXT];

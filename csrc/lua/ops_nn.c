@@ -8,6 +8,7 @@
 #include "kern/pooling.h"
 #include "kern/softmax.h"
 #include "lua/luma.h"
+#include "lua/window.h"
 
 /* A second tensor that must have the shape of the first. */
 static lm_tensor *check_like(lua_State *L, int arg, const lm_tensor *like) {
@@ -134,77 +135,18 @@ static int l_log_softmax_grad(lua_State *L) {
 
 /* ---- pooling ---- */
 
-enum { MAX_SIDE = 1 << 20 };
-
-/* Option `key`: an integer or {y, x}. */
-static void opt_pair(lua_State *L, int arg, const char *key, const int64_t absent[2], int64_t lo,
-                     int64_t out[2]) {
-  memcpy(out, absent, 2 * sizeof *out);
-  if (lua_isnoneornil(L, arg)) return;
-  if (lua_getfield(L, arg, key) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    out[0] = luma_optint(L, arg, key, -1, lo, MAX_SIDE);
-    if (out[0] < 0)
-      memcpy(out, absent, 2 * sizeof *out);
-    else
-      out[1] = out[0];
-    return;
-  }
-  for (int i = 0; i < 2; i++) {
-    lua_geti(L, -1, i + 1);
-    int exact;
-    out[i] = lua_tointegerx(L, -1, &exact);
-    if (!exact || out[i] < lo || out[i] > MAX_SIDE)
-      luma_argerror(L, arg, "option %s must be a whole number >= %lld or a pair {y, x} of them",
-                    key, (long long)lo);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-/* Option `pad`: an integer, {top, left, bottom, right} or "same". */
-static void opt_pad(lua_State *L, int arg, lm_pool2d *p) {
-  if (lua_isnoneornil(L, arg)) return;
-  int64_t pad[4] = {0};
-  const int type = lua_getfield(L, arg, "pad");
-  if (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "same") == 0) {
-    p->same = true;
-  } else if (type == LUA_TTABLE) {
-    for (int i = 0; i < 4; i++) {
-      int exact;
-      lua_geti(L, -1, i + 1);
-      pad[i] = lua_tointegerx(L, -1, &exact);
-      if (!exact || pad[i] < 0 || pad[i] > MAX_SIDE)
-        luma_argerror(L, arg,
-                      "option pad must be a whole number, {top, left, bottom, right} or "
-                      "\"same\"");
-      lua_pop(L, 1);
-    }
-  } else if (type != LUA_TNIL) {
-    pad[0] = pad[1] = pad[2] = pad[3] = luma_optint(L, arg, "pad", 0, 0, MAX_SIDE);
-  }
-  lua_pop(L, 1);
-  p->pad_top = pad[0], p->pad_left = pad[1], p->pad_bottom = pad[2], p->pad_right = pad[3];
-}
-
 static void check_pool(lua_State *L, int arg, const lm_shape *x, lm_pool2d *p) {
   static const char *const keys[] = {"kernel", "stride", "pad", "count_pad", NULL};
-  const int64_t two[2] = {2, 2};
-  int64_t kernel[2], stride[2];
   lm_err err;
-  memset(p, 0, sizeof *p);
   luma_checkkeys(L, arg, keys);
-  opt_pair(L, arg, "kernel", two, 1, kernel);
-  opt_pair(L, arg, "stride", kernel, 1, stride);
-  opt_pad(L, arg, p);
+  *p = (lm_pool2d){.window = {.kernel = {2, 2}, .dilation = {1, 1}}};
+  luma_optwindow(L, arg, &p->window);
   p->count_pad = luma_optboolean(L, arg, "count_pad", false);
-  p->kernel_h = kernel[0], p->kernel_w = kernel[1];
-  p->stride_h = stride[0], p->stride_w = stride[1];
   if (!lm_pool2d_plan(x, p, &err)) luma_raise(L, &err);
 }
 
 static lm_shape pooled(const lm_pool2d *p) {
-  return (lm_shape){.rank = 4, .size = {p->n, p->out_h, p->out_w, p->c}};
+  return (lm_shape){.rank = 4, .size = {p->n, p->oh, p->ow, p->c}};
 }
 
 static int l_max_pool2d(lua_State *L) {

@@ -4,7 +4,7 @@
 
 #include "kern/plan.h"
 #include "lua/luma.h"
-#include "lua/ops_conv.h"
+#include "lua/window.h"
 
 #define LUMA_PLAN "luma.Plan"
 
@@ -55,16 +55,21 @@ static compiled *push_plan(lua_State *L, int count) {
   return c;
 }
 
-enum { STEPS = 1, KEPT = 3 }; /* stack: the steps; weight and bias of step i at 2i-1 and 2i */
+/* Stack: the step being read, where the caller's list was, so that errors name
+ * argument 1; what is kept, weight and bias of step i at 2i-1 and 2i; the list. */
+enum { STEP = 1, KEPT = 3, STEPS = 4 };
 
-/* Field `key` of the step at the top, an f32 tensor, as plain memory kept at
+/* Field `key` of the step, an f32 tensor, as plain memory kept at
  * place k of KEPT; NULL when absent.  Each field is read once. */
 static const lm_tensor *keep_field(lua_State *L, const char *key, lua_Integer k) {
   lua_pushstring(L, key);
-  if (lua_rawget(L, -2) == LUA_TNIL) {
+  if (lua_rawget(L, STEP) == LUA_TNIL) {
     lua_pop(L, 1);
     return NULL;
   }
+  if (luma_totensor(L, -1) == NULL)
+    luma_argerror(L, STEP, "the %s of step %d must be a tensor, got %s", key, (int)(k + 1) / 2,
+                  luaL_typename(L, -1));
   const lm_tensor *t = luma_checkplain(L, lua_gettop(L), LM_F32);
   lua_rawseti(L, KEPT, k);
   return t;
@@ -80,39 +85,33 @@ static const lm_tensor *kept(lua_State *L, lua_Integer k) {
 }
 
 static void read_step(lua_State *L, int index, lm_step *s) {
-  static const char *const keys[] = {"op",  "weight",   "bias",   "relu",   "stride",
-                                     "pad", "dilation", "groups", "kernel", NULL};
-  static const char *const kinds[] = {"conv", "max_pool", NULL};
+  static const char *const kinds[] = {"conv", "max_pool", NULL},
+                           *const keys[] = {"op",  "weight",   "bias",   "relu",   "stride",
+                                            "pad", "dilation", "groups", "kernel", NULL},
+                           *const conv_keys[] = {"op",  "weight",   "bias",   "relu", "stride",
+                                                 "pad", "dilation", "groups", NULL},
+                           *const pool_keys[] = {"op", "kernel", "stride", "pad", NULL};
   lua_rawgeti(L, STEPS, index);
-  const int at = lua_gettop(L);
-  if (!lua_istable(L, at)) luma_argerror(L, STEPS, "step %d is not a table", index);
-  luma_checkkeys(L, at, keys);
-  s->is_conv = luma_optenum(L, at, "op", 0, kinds) == 0;
-  const lm_conv2d g = luma_optgeometry(L, at);
+  lua_replace(L, STEP);
+  if (!lua_istable(L, STEP)) luma_argerror(L, STEP, "step %d is not a table", index);
+  luma_checkkeys(L, STEP, keys);
+  s->is_conv = luma_optenum(L, STEP, "op", 0, kinds) == 0;
+  luma_checkkeys(L, STEP, s->is_conv ? conv_keys : pool_keys);
   if (s->is_conv) {
-    s->conv = g;
-    s->conv.relu = luma_optboolean(L, at, "relu", false);
+    s->conv = lm_conv2d_default();
+    luma_optwindow(L, STEP, &s->conv.window);
+    s->conv.groups = luma_optint(L, STEP, "groups", 1, 1, INT32_MAX);
+    s->conv.relu = luma_optboolean(L, STEP, "relu", false);
     const lm_tensor *w = keep_field(L, "weight", 2 * index - 1);
-    if (w == NULL) luma_argerror(L, STEPS, "step %d has no weight", index);
+    if (w == NULL) luma_argerror(L, STEP, "step %d has no weight", index);
     s->w = w->shape;
     const lm_tensor *b = keep_field(L, "bias", 2 * index);
     if (b != NULL && (b->shape.rank != 1 || s->w.rank != 4 || b->shape.size[0] != s->w.size[3]))
-      luma_argerror(L, STEPS, "the bias of step %d does not fit its weight", index);
+      luma_argerror(L, STEP, "the bias of step %d does not fit its weight", index);
   } else {
-    int64_t kernel[2] = {2, 2}, stride[2] = {0, 0};
-    luma_optnumbers(L, at, "kernel", 1, kernel, 2);
-    luma_optnumbers(L, at, "stride", 1, stride, 2);
-    s->pool = (lm_pool2d){.kernel_h = kernel[0],
-                          .kernel_w = kernel[1],
-                          .stride_h = stride[0] > 0 ? stride[0] : kernel[0],
-                          .stride_w = stride[1] > 0 ? stride[1] : kernel[1],
-                          .pad_top = g.pad[0],
-                          .pad_left = g.pad[1],
-                          .pad_bottom = g.pad[2],
-                          .pad_right = g.pad[3],
-                          .same = g.same};
+    s->pool.window = (lm_window){.kernel = {2, 2}, .dilation = {1, 1}};
+    luma_optwindow(L, STEP, &s->pool.window);
   }
-  lua_settop(L, at - 1);
 }
 
 /* Shares or transforms the weights of kept step i, which was step `index`. */
@@ -144,10 +143,11 @@ static int l_new(lua_State *L) {
   lua_settop(L, 2);
   if (!lua_istable(L, 1)) return luma_argerror(L, 1, "list of steps expected");
   luma_checkkeys(L, 2, keys);
-  const int64_t count = (int64_t)lua_rawlen(L, STEPS);
+  const int64_t count = (int64_t)lua_rawlen(L, 1);
   if (count < 1 || count > 10000)
     return luma_argerror(L, 1, "1 to 10000 steps expected, got %lld", (long long)count);
   lua_createtable(L, (int)(2 * count), 0); /* KEPT */
+  lua_pushvalue(L, 1);                     /* STEPS */
   compiled *c = push_plan(L, (int)count);
   c->plan.count = (int)count;
   c->plan.batch = luma_optint(L, 2, "batch", 16, 1, 1 << 20);

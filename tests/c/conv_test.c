@@ -123,17 +123,17 @@ static material prepare(const lm_conv2d *p) {
                          .h = p->h,
                          .w = p->w,
                          .c = p->c,
-                         .kh = p->kh,
-                         .kw = p->kw,
+                         .kh = p->window.kernel[0],
+                         .kw = p->window.kernel[1],
                          .k = p->k,
                          .oh = p->oh,
                          .ow = p->ow,
-                         .stride = {p->stride[0], p->stride[1]},
-                         .dilation = {p->dilation[0], p->dilation[1]},
-                         .pad = {p->pad[0], p->pad[1]},
+                         .stride = {p->window.stride[0], p->window.stride[1]},
+                         .dilation = {p->window.dilation[0], p->window.dilation[1]},
+                         .pad = {p->window.pad[0], p->window.pad[1]},
                          .groups = p->groups};
   material m = {.nx = p->n * p->h * p->w * p->c,
-                .nw = p->kh * p->kw * (p->c / p->groups) * p->k,
+                .nw = p->window.kernel[0] * p->window.kernel[1] * (p->c / p->groups) * p->k,
                 .ny = p->n * p->oh * p->ow * p->k};
   m.x = take(m.nx * 4), m.w = take(m.nw * 4), m.b = take(p->k * 4), m.dy = take(m.ny * 4);
   m.y = take(m.ny * 8), m.relu = take(m.ny * 8), m.dx = take(m.nx * 8), m.dw = take(m.nw * 8);
@@ -187,11 +187,11 @@ static void run(const shape_case *s, lm_conv2d *p, const material *m) {
 static void run_case(const shape_case *s) {
   lm_conv2d p = lm_conv2d_default();
   lm_err err = {0};
-  for (int i = 0; i < 4; i++) p.pad[i] = s->pad[i];
-  p.stride[0] = p.stride[1] = s->stride;
-  p.dilation[0] = p.dilation[1] = s->dilation;
+  for (int i = 0; i < 4; i++) p.window.pad[i] = s->pad[i];
+  p.window.stride[0] = p.window.stride[1] = s->stride;
+  p.window.dilation[0] = p.window.dilation[1] = s->dilation;
   p.groups = s->groups;
-  p.same = s->same;
+  p.window.same = s->same;
   const lm_shape x = {4, {s->n, s->h, s->w, s->c}}, w = {4, {s->kh, s->kw, s->c / s->groups, s->k}},
                  b = {1, {s->k}};
   if (!lm_conv2d_plan(&p, &x, &w, &b, &err)) {

@@ -113,15 +113,11 @@ static void ref_avg(const void *context, const double *x, double *y) {
 
 static void test_pool(int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride,
                       int64_t pad, bool same, bool count_pad) {
-  pool_case k = {.p = {.kernel_h = kernel,
-                       .kernel_w = kernel,
-                       .stride_h = stride,
-                       .stride_w = stride,
-                       .pad_top = pad,
-                       .pad_left = pad,
-                       .pad_bottom = pad,
-                       .pad_right = pad,
-                       .same = same,
+  pool_case k = {.p = {.window = {.kernel = {kernel, kernel},
+                                  .stride = {stride, stride},
+                                  .dilation = {1, 1},
+                                  .pad = {pad, pad, pad, pad},
+                                  .same = same},
                        .count_pad = count_pad}};
   const lm_shape s = {.rank = 4, .size = {n, h, w, c}};
   lm_err err;
@@ -130,10 +126,20 @@ static void test_pool(int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel
     failures++;
     return;
   }
-  k.ref = (lm_ref_pool){n,         h,         w,        c,           kernel,
-                        kernel,    stride,    stride,   k.p.pad_top, k.p.pad_left,
-                        k.p.out_h, k.p.out_w, count_pad};
-  const int64_t nx = n * h * w * c, ny = n * k.p.out_h * k.p.out_w * c;
+  k.ref = (lm_ref_pool){n,
+                        h,
+                        w,
+                        c,
+                        kernel,
+                        kernel,
+                        stride,
+                        stride,
+                        k.p.window.pad[0],
+                        k.p.window.pad[1],
+                        k.p.oh,
+                        k.p.ow,
+                        count_pad};
+  const int64_t nx = n * h * w * c, ny = n * k.p.oh * k.p.ow * c;
   fill_distinct(nx, xd, xf);
   fill(ny, dyd, dyf);
   double off;

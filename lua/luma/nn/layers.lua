@@ -17,10 +17,20 @@ local function positive(fname, what, n)
   return math.tointeger(n)
 end
 
---- A number or {y, x} as y, x.
-local function pair(fname, what, v)
-  if type(v) == "table" then return positive(fname, what, v[1]), positive(fname, what, v[2]) end
-  return positive(fname, what, v), v
+--- op(...) of core.window with errors that name the layer.
+local function ask(fname, level, op, ...)
+  local results = table.pack(pcall(op, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local err = results[2]
+  if type(err) == "string" then
+    err = ("%s: %s"):format(fname, (err:gsub("^.-bad argument #%d to '[^']*' %((.*)%)$", "%1")))
+  end
+  error(err, level)
+end
+
+--- The window of opts (kernel, stride, dilation, pad) with every number written out.
+local function window(fname, opts, level)
+  return ask(fname, level or 3, core.window.read, opts)
 end
 
 local function check_rank(self, shape, rank, dims)
@@ -29,26 +39,10 @@ local function check_rank(self, shape, rank, dims)
   end
 end
 
---- Output length of a window sliding along n.
-local function window_length(n, kernel, stride, before, after, same, dilation)
-  if same then return (n + stride - 1) // stride end
-  return (n + before + after - (dilation or 1) * (kernel - 1) - 1) // stride + 1
-end
-
---- pad option as top, left, bottom, right, same.
-local function pads(pad)
-  if pad == "same" then return 0, 0, 0, 0, true end
-  if type(pad) == "table" then return pad[1], pad[2], pad[3], pad[4], false end
-  pad = pad or 0
-  return pad, pad, pad, pad, false
-end
-
-local function windowed(shape, kernel, opts, channels)
-  local t, l, b, r, same = pads(opts.pad)
-  local sy, sx = pair("window", "stride", opts.stride or kernel)
-  local dy, dx = pair("window", "dilation", opts.dilation or 1)
-  return { shape[1], window_length(shape[2], kernel[1], sy, t, b, same, dy),
-    window_length(shape[3], kernel[2], sx, l, r, same, dx), channels or shape[4] }
+--- The shape that the layer's window makes of (n, h, w, c).
+local function windowed(self, shape, channels)
+  local rows, columns = ask(self.type, 0, core.window.shape, shape[2], shape[3], self.window)
+  return { shape[1], rows, columns, channels or shape[4] }
 end
 
 -- ---- Conv2d ----
@@ -63,15 +57,18 @@ function layers.Conv2d(cin, cout, kernel, opts)
   opts = options.check("Conv2d", opts, { stride = optional, pad = optional, dilation = optional, groups = 1,
     bias = true, init = "glorot_uniform", l2 = 0.0, name = optional })
   cin, cout = positive("Conv2d", "input channels", cin), positive("Conv2d", "output channels", cout)
-  local kh, kw = pair("Conv2d", "kernel", kernel)
-  if cin % opts.groups ~= 0 or cout % opts.groups ~= 0 then
-    error(("Conv2d: groups %d must divide %d input and %d output channels"):format(opts.groups, cin, cout), 2)
+  if kernel == nil then error("Conv2d: the kernel's size is missing, for example nn.Conv2d(3, 8, 3)", 2) end
+  local w = window("Conv2d", { kernel = kernel, stride = opts.stride or 1, dilation = opts.dilation, pad = opts.pad })
+  local groups = positive("Conv2d", "groups", opts.groups)
+  if cin % groups ~= 0 or cout % groups ~= 0 then
+    error(("Conv2d: groups %d must divide %d input and %d output channels"):format(groups, cin, cout), 2)
   end
-  local self = Module.new(Conv2d, { name = opts.name, cin = cin, cout = cout, kernel = { kh, kw }, l2 = opts.l2,
+  local self = Module.new(Conv2d, { name = opts.name, cin = cin, cout = cout, kernel = w.kernel, window = w,
+    l2 = opts.l2,
     options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1, groups = opts.groups } })
   self.relu_options = { stride = opts.stride or 1, pad = opts.pad or 0, dilation = opts.dilation or 1,
     groups = opts.groups, relu = true }
-  self:add_param("weight", init.pick(opts.init) { kh, kw, cin // opts.groups, cout })
+  self:add_param("weight", init.pick(opts.init) { w.kernel[1], w.kernel[2], cin // groups, cout })
   if opts.bias then self:add_param("bias", core.zeros(cout)) end
   return self
 end
@@ -90,7 +87,7 @@ function Conv2d:output_shape(shape)
   if shape[4] ~= self.cin then
     error(("Conv2d: weight expects %d channels, input has %d"):format(self.cin, shape[4]), 0)
   end
-  return windowed(shape, self.kernel, self.options, self.cout)
+  return windowed(self, shape, self.cout)
 end
 
 function Conv2d:macs(shape)
@@ -246,19 +243,18 @@ local function pooling(type_name, op, extra)
       local known = { stride = optional, pad = optional, name = optional }
       if extra then known[extra] = false end
       opts = options.check(type_name, opts, known)
-      local kh, kw = pair(type_name, "kernel", kernel or 2)
-      return { name = opts.name, kernel = { kh, kw },
-        options = { kernel = { kh, kw }, stride = opts.stride, pad = opts.pad, count_pad = opts.count_pad } }
+      local w = window(type_name, { kernel = kernel, stride = opts.stride, pad = opts.pad }, 4)
+      return { name = opts.name, kernel = w.kernel, window = w,
+        options = { kernel = w.kernel, stride = opts.stride, pad = opts.pad, count_pad = opts.count_pad } }
     end,
     function(self)
-      local s = self.options.stride
-      local sy, sx = pair(type_name, "stride", s or self.kernel)
+      local sy, sx = table.unpack(self.window.stride)
       return ("%s(%dx%d, stride %s)"):format(type_name, self.kernel[1], self.kernel[2],
         sy == sx and sy or sy .. "x" .. sx)
     end)
   function class:output_shape(shape)
     check_rank(self, shape, 4, "(n, h, w, c)")
-    return windowed(shape, self.kernel, self.options)
+    return windowed(self, shape)
   end
 end
 
@@ -319,9 +315,9 @@ end
 local ZeroPad2d = simple("ZeroPad2d", function(self, x) return core.pad2d(x, self.pad) end,
   function(pad, opts)
     local fields = named("ZeroPad2d", opts)
-    fields.pad = type(pad) == "table" and pad or { pad, pad, pad, pad }
-    for i = 1, 4 do
-      if not math.tointeger(fields.pad[i]) or fields.pad[i] < 0 then
+    fields.pad = type(pad) == "table" and { table.unpack(pad) } or { pad, pad, pad, pad }
+    for i = 1, math.max(4, #fields.pad) do
+      if i > 4 or not math.tointeger(fields.pad[i]) or fields.pad[i] < 0 then
         error("ZeroPad2d: pad must be a whole number >= 0 or {top, left, bottom, right}", 3)
       end
     end
