@@ -212,6 +212,34 @@ describe("tables with metamethods", function()
     assert.is_nil(kept)
   end)
 
+  it("a table that lies cannot change another argument after it was read", function()
+    local w = luma.rand(3, 3, 3, 4)
+    local steps = { { op = "conv", weight = w, pad = "same" } }
+    local options = setmetatable({}, { __index = function(_, key)
+      steps[1].weight = nil -- the first argument is a plain table
+      w:close()
+      return ({ height = 8, width = 8, channels = 3 })[key]
+    end })
+    local ok, message = pcall(core.plan.new, steps, options)
+    assert(ok or type(message) == "string")
+    local list = { luma.ones(2), luma.ones(2) }
+    local dim = setmetatable({}, { __index = function() list[2] = nil return 1 end, __len = function() return 1 end })
+    ok, message = pcall(luma.sum, luma.ones(2, 2), dim)
+    assert(ok or type(message) == "string")
+    assert.has_no_error(function() luma.stack(list) end)
+  end)
+
+  it("tables that hold themselves or share parts end with an answer at once", function()
+    local loop = {}
+    loop[1] = loop
+    assert.is_false((pcall(luma.tensor, loop)))
+    local deep = setmetatable({ 1 }, {})
+    for _ = 1, 12 do deep = { deep, deep } end -- 2^12 ways to the same table
+    local began = os.clock()
+    pcall(luma.tensor, deep)
+    assert.truthy(os.clock() - began < 2)
+  end)
+
   it("options behind __index count, and unknown ones of the table itself are refused", function()
     local x, w = conv()
     local defaults = setmetatable({}, { __index = { stride = 2 } })

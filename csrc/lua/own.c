@@ -68,7 +68,8 @@ static void copy_top(lua_State *L, owning *o, int depth);
 
 /* copy[key] = value, both at the top; pops the value and keeps the key. */
 static void store(lua_State *L, owning *o, int copy, int depth) {
-  if (++o->entries > MAX_ENTRIES) luma_error(L, "its tables hold more than %d entries", MAX_ENTRIES);
+  if (++o->entries > MAX_ENTRIES)
+    luma_error(L, "its tables hold more than %d entries", MAX_ENTRIES);
   if (lua_istable(L, -1)) copy_top(L, o, depth - 1);
   lua_pushvalue(L, -2);
   lua_insert(L, -2);
