@@ -56,6 +56,11 @@ describe("counterfactual twins", function()
     assert.matches("its interval reaches the model's", counterfactual.beside(row("x", 0.90), { value = 0.93 }))
     assert.matches("the model is above its interval", counterfactual.beside(row("x", 0.60), { value = 0.93 }))
     assert.is_nil(counterfactual.beside(nil, { value = 1 }))
+    local seeing = row("low", 0.9)
+    seeing.sees_lungs = true
+    assert.is_true(counterfactual.strongest({ seeing }, {}).sees_lungs)
+    assert.is_true(twin("low_pass").sees_lungs)
+    assert.is_nil(twin("blanked").sees_lungs)
   end)
 
   it("stand in metrics.json, report and terminal with the same sentence #slow", function()

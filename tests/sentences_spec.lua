@@ -23,6 +23,10 @@ describe("sentences agree with their numbers:", function()
     assert.matches("stays below with AUC 0.70", said(good, weak))
     assert.not_matches("lungs are read", said(good, weak))
     local strong = said(good, { title = "a thumbnail", auc = v(0.93) })
+    -- A baseline that has the lungs in sight says nothing about whether they are read.
+    local seeing = { title = "a thumbnail", auc = v(0.93), sees_lungs = true }
+    assert.not_matches("lungs are read", said(good, seeing))
+    assert.matches("more is read than coarse features: a thumbnail", said(good, seeing))
     assert.matches("does not show that lungs are read: a thumbnail reaches AUC 0.93", strong)
     assert.not_matches("stays below", strong)
     assert.matches("not shown to be better than chance.*does not show that the images", said(v(0.52), weak))

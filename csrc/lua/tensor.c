@@ -166,7 +166,7 @@ int luma_index(lua_State *L) { /* x.name or x[i] */
   }
   if (t == NULL || t->buffer == NULL) return luaL_error(L, "attempt to use a closed tensor");
   lua_settop(L, 2);
-  const lm_tensor *key = luma_totensor(L, 2);
+  const lm_tensor *key = lua_isuserdata(L, 2) ? luma_totensor(L, 2) : NULL;
   if (key != NULL) { /* a mask selects elements, a list of indices rows: the ops, so that a tape
                         sees them */
     const bool mask = key->dtype == LM_U8;

@@ -3,17 +3,10 @@
 --
 -- labels are class ids from 1, probabilities rows of k numbers.
 
+local argmax = require("luma.base.lists").argmax
 local options = require "luma.base.options"
 
 local calibration = {}
-
-local function argmax(p)
-  local best = 1
-  for k = 2, #p do
-    if p[k] > p[best] then best = k end
-  end
-  return best
-end
 
 --- brier(labels, probabilities) -> number: the mean squared error of the
 -- probabilities.  With two classes that of class 2's (scikit-learn's

@@ -7,19 +7,11 @@ local learn = require "luma.learn"
 local features = require "luma.study.audit.features"
 local roc = require "luma.metrics.roc"
 local interval = require "luma.metrics.interval"
+local argmax = require("luma.base.lists").argmax
 local options = require "luma.base.options"
 local rows_of = require "luma.data.index"
 
 local shortcuts = {}
-
--- The index of the largest entry, the first on ties.
-local function argmax(p)
-  local best = 1
-  for k = 2, #p do
-    if p[k] > p[best] then best = k end
-  end
-  return best
-end
 
 --- Scores out-of-fold probabilities: {auc=, accuracy=} with intervals.
 -- labels: class ids from 1; groups: patient keys (false = unknown).

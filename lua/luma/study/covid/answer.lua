@@ -28,7 +28,10 @@ local function not_shown(m)
   if not known(m.auc) or m.auc.lo <= 0.5 then return "It does not show that the images tell the classes apart." end
   local best = m.strongest
   if not best then return "It does not show what the answer rests on: no baseline was run beside it." end
-  if best.auc.hi >= m.auc.value then
+  if best.auc.hi >= m.auc.value and best.sees_lungs then
+    return ("It does not show that more is read than coarse features: %s reaches AUC %s."):format(best.title,
+      figure(best.auc))
+  elseif best.auc.hi >= m.auc.value then
     return ("It does not show that lungs are read: %s reaches AUC %s."):format(best.title, figure(best.auc))
   end
   return ("It does not show that the result holds elsewhere; the strongest baseline, %s, stays below with AUC %s.")
@@ -36,7 +39,7 @@ local function not_shown(m)
 end
 
 --- answer.of(m) -> two sentences.
--- @param m metrics.json: classes, accuracy, auc, n, generated, strongest { title, auc }
+-- @param m metrics.json: classes, accuracy, auc, n, generated, strongest { title, auc, sees_lungs }
 function answer.of(m) return found(m) .. " " .. not_shown(m) end
 
 return answer

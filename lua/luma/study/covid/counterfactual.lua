@@ -26,13 +26,13 @@ local function blank_inside(x, margin)
   return out
 end
 
---- What is taken away.  share: how much of the image's side the margin is.
+--- What is taken away; sees_lungs: whether the lungs are still there.
 counterfactual.list = {
   { name = "blanked", title = "the middle of the image blanked (lungs, heart, spine)",
     apply = function(x) return blank_inside(x, x:size(2) // 7) end }, -- 160 x 160 of 224 x 224
   { name = "border", title = "only a border of 1/14 of the side left",
     apply = function(x) return blank_inside(x, x:size(2) // 14) end },
-  { name = "low_pass", title = "the image reduced to 32 x 32 pixels and enlarged again",
+  { name = "low_pass", title = "the image reduced to 32 x 32 pixels and enlarged again", sees_lungs = true,
     apply = function(x)
       local _, h, w = x:shape()
       local small <close> = image.resize(x, 32, 32, { method = "area" })
@@ -84,7 +84,8 @@ function counterfactual.score(job, predictions)
       list[i] = { truth = one.truth, p = p, predicted = head.argmax(p), patient = one.patient }
     end
     local numbers = evaluate.numbers(list, classes)
-    local row = { name = twin.name, title = twin.title, auc = numbers.auc, accuracy = numbers.accuracy }
+    local row = { name = twin.name, title = twin.title, sees_lungs = twin.sees_lungs or false,
+      auc = numbers.auc, accuracy = numbers.accuracy }
     if #classes == 2 then
       local labels, groups, a, b = {}, {}, { scores = {}, predicted = {} }, { scores = {}, predicted = {} }
       for i, one in ipairs(list) do
@@ -123,16 +124,18 @@ function counterfactual.sentence(twins)
 end
 
 --- The baseline that comes closest to the model, or passes it: among the twins and
--- the shortcuts that see no lung.
--- @return { title, auc }, or nil
+-- all shortcuts; sees_lungs says whether it saw them.
+-- @return { title, auc, sees_lungs }, or nil
 function counterfactual.strongest(twins, shortcuts)
   local best
   local function offer(row)
     local v = row.auc and row.auc.value
-    if v and v == v and (not best or v > best.auc.value) then best = { title = row.title, auc = row.auc } end
+    if v and v == v and (not best or v > best.auc.value) then
+      best = { title = row.title, auc = row.auc, sees_lungs = row.sees_lungs }
+    end
   end
   for _, twin in ipairs(twins or {}) do
-    offer { title = "the same pipeline with " .. twin.title, auc = twin.auc }
+    offer { title = "the same pipeline with " .. twin.title, auc = twin.auc, sees_lungs = twin.sees_lungs }
   end
   for _, s in ipairs(shortcuts or {}) do offer(s) end
   return best

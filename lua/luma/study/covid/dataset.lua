@@ -55,7 +55,7 @@ end
 
 local function given(config, state)
   local index, message = collections.open(config.data, { classes = config.classes, metadata = config.metadata,
-    normals = config.normals_given and config.normals or nil, images = config.images, label = config.label,
+    normals = config.normals, images = config.images, label = config.label,
     label_map = config.label_map })
   if not index then error("--data: " .. message, 0) end
   local raw = index.collection.raw

@@ -3,6 +3,7 @@
 -- up for recalibration.
 
 local luma = require "luma"
+local argmax = require("luma.base.lists").argmax
 local evaluate = require "luma.study.covid.evaluate"
 local files, json, text = luma.files, luma.json, luma.text
 
@@ -100,7 +101,7 @@ local function recalibrate(predictions, positive, count)
   for i, one in ipairs(rest) do
     local q = {}
     q[positive], q[3 - positive] = p[i][2], p[i][1]
-    out[i] = { truth = one.truth, p = q, predicted = q[1] >= q[2] and 1 or 2, patient = one.patient, meta = one.meta }
+    out[i] = { truth = one.truth, p = q, predicted = argmax(q), patient = one.patient, meta = one.meta }
   end
   return out
 end
@@ -116,9 +117,8 @@ function external.evaluate(predictor, index, opts)
   for _, row in ipairs(index) do
     local answer, message = predictor:predict(row.path, "auto")
     if answer then
-      local best = 1
-      for c = 2, #answer.p do if answer.p[c] > answer.p[best] then best = c end end
-      predictions[#predictions + 1] = { truth = map[row.class], predicted = best, p = answer.p, patient = row.patient,
+      predictions[#predictions + 1] = { truth = map[row.class], predicted = argmax(answer.p),
+        p = answer.p, patient = row.patient,
         meta = row.meta, path = row.path }
     else
       failed[#failed + 1] = { path = row.path, message = message }

@@ -77,13 +77,7 @@ function head.scores(net)
 end
 
 --- The class with the highest probability; the first of equal ones.
-function head.argmax(row)
-  local best = 1
-  for c = 2, #row do
-    if row[c] > row[best] then best = c end
-  end
-  return best
-end
+head.argmax = require("luma.base.lists").argmax
 
 -- An iterator over (x, numbers) as train.fit wants it: x times unit, labels,
 -- rows.  What the last step was given is closed when the next one is asked for.

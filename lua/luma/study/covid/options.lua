@@ -229,8 +229,8 @@ function settings.resolve(a)
     if not files.exists(a.data) then fail("--data: %s: no such folder", files.show(a.data)) end
     local known, why = luma.data.collections.recognise(a.data)
     if not known then fail("--data: %s", why) end
-    c.normals_given = a.normals and true or nil
-    c.normals = a.normals == "all" and "all" or whole("normals", a.normals or 99, 1)
+    -- nil: the article's 99
+    c.normals = a.normals == "all" and "all" or a.normals and whole("normals", a.normals, 1) or nil
     c.metadata = a.metadata and existing_file("metadata", a.metadata)
     c.images, c.label = a.images, a.label
     c.label_map = a.label_map and existing_file("label-map", a.label_map)

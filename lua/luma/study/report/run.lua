@@ -198,7 +198,7 @@ local function shortcuts(run)
   rows[1] = { "this run's model", interval(m.auc), interval(m.accuracy), "the whole image" }
   for _, twin in ipairs(m.twins or {}) do
     rows[#rows + 1] = { "the same pipeline, " .. twin.title, interval(twin.auc), interval(twin.accuracy),
-      twin.name == "low_pass" and "all of it, without detail" or "no lung" }
+      twin.sees_lungs and "all of it, without detail" or "no lung" }
   end
   for _, s in ipairs(a.shortcuts) do
     rows[#rows + 1] = { s.title, interval(s.auc), interval(s.accuracy),
